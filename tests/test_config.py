@@ -242,6 +242,13 @@ def test_dataset_and_model_choose_their_recipe(dataset, model):
             assert getattr(getattr(config, group), name) == value, f"{group}.{name}"
 
 
+def test_a_recipe_may_name_a_fraction_of_the_epochs():
+    """So that a shorter training also reaches the whole span, and the whole KL divergence."""
+    for epochs in (100, 20):
+        model = composed("experiment=csv_latent_ode", f"trainer.epochs={epochs}").model
+        assert (model.kl_wait, model.horizon_epochs) == (0.3 * epochs, 0.5 * epochs)
+
+
 def test_every_recipe_has_every_protocol():
     for folder in (CONFIGS / "recipe").iterdir():
         assert {path.stem for path in folder.iterdir()} == set(choices("protocol"))

@@ -39,7 +39,7 @@ from ..config import ConfigError, RunConfig, folder_name, missing_checkpoint, sh
 from ..config.checks import similar_names
 from ..errors import UserError
 from ..runner.choices import register_choices
-from ..runner.compose import chapter_folders, configs_folder, typed_config
+from ..runner.compose import chapter_folders, configs_folder, of_epochs, typed_config
 from ..runner.job import ExitCode, job, torchrun_rank
 from ..runner.messages import complain
 from ..runs.directory import folder_of_checkpoint, read_config
@@ -366,6 +366,7 @@ def register() -> None:
         "folder_name": lambda name: folder_name(str(name)),
         "run_name": run_name,
         "run_slug": run_slug,
+        "of_epochs": of_epochs,
     }
     for name, function in resolvers.items():
         OmegaConf.register_new_resolver(name, function, replace=True)

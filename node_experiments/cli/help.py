@@ -118,7 +118,9 @@ def help_of_chosen(
     """
     parsed = map(read, overrides)
     single = [o.input_line for o in parsed if not o.is_sweep_override() and o.input_line]
-    settings = cast("dict[str, Any]", OmegaConf.to_container(compose(single)))
+    composed = compose(single)
+    settings = cast("dict[str, Any]", OmegaConf.to_container(composed))
+    settings["model"] = OmegaConf.to_container(composed.model, resolve=True)  # of_epochs
     lines = [
         dataset_and_description(file)[1]
         for folder in folders

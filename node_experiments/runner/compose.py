@@ -35,6 +35,7 @@ __all__ = [
     "describe_omegaconf_error",
     "invalid_groups",
     "key_of",
+    "of_epochs",
     "plain_config",
     "schema_of",
     "to_yaml",
@@ -81,6 +82,15 @@ def chapter_folders() -> list[Path]:
                 )
             found.append(path)
     return found
+
+
+def of_epochs(fraction: float, *, _root_: DictConfig) -> int:
+    """A fraction of `trainer.epochs`, for recipes, which write `${of_epochs:0.3}`.
+
+    >>> of_epochs(0.3, _root_=OmegaConf.create({"trainer": {"epochs": 20}}))
+    6
+    """
+    return round(float(fraction) * int(_root_.trainer.epochs))
 
 
 def typed_config(composed: DictConfig) -> RunConfig:

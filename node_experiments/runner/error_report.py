@@ -14,6 +14,7 @@ __all__ = ["report_errors", "shown_errors"]
 
 ERRORS = "errors.csv"
 SHOWN = 12  # features on the terminal
+HARDLY = 0.05  # smallest advantage over simple forecasts that is not pointed out
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def report_errors(task: Any, model: Any, data: Any, folder: Path) -> None:
 
 
 def shown_errors(table: pd.DataFrame) -> str:
-    """The table as text, and the features for which a simple forecast is as good as the model.
+    """The table as text, and the features for which the model is no better than simple forecasts.
 
     >>> table = pd.DataFrame(
     ...     {"model": [3.5621, 0.31], "last_value": [6.9, 0.3], "training_mean": [9.0, 0.5],
@@ -49,8 +50,10 @@ def shown_errors(table: pd.DataFrame) -> str:
     if len(table) > len(shown):
         lines.append(f"... and {len(table) - len(shown)} more features")
     simple = table.drop(columns=["model", "values"]).min(axis=1)
-    worse = [str(name) for name in table.index[~(table["model"] < simple)]]  # NaN is not better
-    if worse:
-        names = ", ".join(repr(name) if "," in name else name for name in worse)
-        lines.append(f"no better than a simple forecast: {names}")
+    worse = ~(table["model"] < simple)  # NaN is not better
+    hardly = ~worse & (table["model"] > (1 - HARDLY) * simple)
+    for chosen, what in ((worse, "no better"), (hardly, f"less than {HARDLY:.0%} better")):
+        names = ", ".join(repr(x) if "," in x else x for x in map(str, table.index[chosen]))
+        if names:
+            lines.append(f"{what} than a simple forecast: {names}")
     return "\n".join(lines)

@@ -69,7 +69,7 @@ def start_from(source: str, model: nn.Module, data: Any, device: torch.device) -
             "checkpoint of the same model"
         )
     log.info("started from the weights in %s", file)
-    warn_of_scales(source, old_data, new_data)
+    warn_of_scales(source, old_data, data)
 
 
 def check_names(source: str, old_data: Any, new_data: Any) -> None:
@@ -85,21 +85,21 @@ def check_names(source: str, old_data: Any, new_data: Any) -> None:
             )
 
 
-def warn_of_scales(source: str, old_data: Any, new_data: Any) -> None:
+def warn_of_scales(source: str, old_data: Any, data: Any) -> None:
     """Warn if the weights were trained on inputs that were scaled differently."""
-    old, new = ((each or {}).get("schema", {}) for each in (old_data, new_data))
+    learned = getattr(data, "learned", None)
+    old, new = ((each or {}).get("schema", {}) for each in (old_data, learned))
     if not (old and new):
         return
-    log_ratio = abs(math.log(new["time_scale"] / old["time_scale"]))
-    if log_ratio > math.log1p(SCALE_TOLERANCE):
+    ratio = old["time_scale"] / new["time_scale"]
+    if abs(math.log(ratio)) > math.log1p(SCALE_TOLERANCE):
+        unit = data.time_unit.name and f" {data.time_unit.name}"
+        there, here = ratio * data.time_unit.scale, data.time_unit.scale
         log.warning(
-            "trainer.init_from=%s: its unit of time is %.6g there and %.6g here, so that its "
-            "weights mean other speeds; set dataset.time_scale=%.6g to keep them",
-            source,
-            old["time_scale"],
-            new["time_scale"],
-            old["time_scale"],
-        )
+            "trainer.init_from=%s: time 1 of the model is %.6g%s there and %.6g%s here, so that "
+            "its weights mean other speeds; set dataset.time_scale=%.6g to keep them",
+            source, there, unit, here, unit, there,
+        )  # fmt: skip
     names = new["columns"]["features"]
     numbers = (each[key] for key in ("shift", "scale") for each in (old, new))
     for name, shift, new_shift, scale, new_scale in zip(names, *numbers, strict=True):

@@ -1,6 +1,7 @@
 """`trainer.patience`, `trainer.init_from` and the status `diverged`, in runs of all kinds."""
 
 import json
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -99,7 +100,9 @@ def test_weights_of_inputs_that_were_scaled_otherwise_are_said(node_run, tmp_pat
     done = node_run(*SERIES, f"trainer.init_from={first}", "name=c")
     assert done.code == 0, done.err
     said = done.out + done.err
-    assert "so that its weights mean other speeds; set dataset.time_scale=" in said
+    kept = re.search(r"is ([\d.]+) there and ([\d.]+) here.*set dataset.time_scale=(\S+)", said)
+    assert float(kept[1]) == pytest.approx(2 * float(kept[2]), rel=1e-4)
+    assert kept[3] == kept[1]
     assert "its weights are for 'hr' around" in said
     assert "for 'temp' around" not in said
 

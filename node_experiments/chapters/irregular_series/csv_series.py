@@ -76,6 +76,7 @@ def table_data(
     if learned is None:
         form, columns, seen = read_training_table(table, settings)
         of_series = digest(seen)
+        scale = settings.fixed_time_scale
         seen, split = parts_of(table, settings, seen, columns)
         schema = SeriesSchema.fit(
             seen,
@@ -84,11 +85,9 @@ def table_data(
             split.train.tolist(),
             scaling=settings.scaling,
             time_origin=settings.time_origin,
-            time_scale=None
-            if settings.time_scale in (None, "auto")
-            else float(settings.time_scale),
+            time_scale=scale and scale * columns.duration_unit,
         )
-        if settings.time_scale in (None, "auto"):
+        if scale is None:
             warn_of_long_series(table.source, schema, seen, split.train.tolist())
         warn_of_two_paces(table.source, schema, seen)
     else:

@@ -10,6 +10,7 @@ import pandas as pd
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .table_cells import (
+    codes_of,
     is_missing,
     is_missing_name,
     is_nameless,
@@ -60,6 +61,9 @@ def pivot(
     if not_numeric.any():
         reject_words(read, form, value, variables, numbers, not_numeric)
     frame = frame.assign(variable=variables, value=numbers_of(read, value, form))
+    for feature in columns.features:
+        unobserved = frame["value"].isin(codes_of(feature, form)) & (variables == feature)
+        frame["value"] = frame["value"].mask(unobserved)
     without = nameless & frame["value"].notna()
     if without.any():
         row = int(without.to_numpy().argmax())

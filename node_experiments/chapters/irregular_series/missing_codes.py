@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .table_cells import shortest_text
+from .table_cells import setting_of_list, shortest_text
 
-__all__ = ["warn_of_codes"]
+__all__ = ["is_known", "warn_of_codes"]
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +38,27 @@ def warn_of_codes(source: str, columns: Iterable[tuple[str, np.ndarray]], zeros:
     for name, values in columns:
         if codes := codes_in(values):
             shown = [shortest_text(code) for code in codes]
+            # A number that is no well-known code may be a value of another column.
+            markers = [
+                text if is_known(code) else f"{name}:{text}"
+                for code, text in zip(codes, shown, strict=True)
+            ]
             log.warning(
                 "%s: %r is %s in some rows, far from all other values; if it means that nothing "
                 "was observed, set dataset.missing=[%s]",
                 source,
                 name,
                 " and ".join(shown),
-                ",".join(map(repr, shown)),
+                ",".join(map(repr, markers)),
             )
         if fraction := fraction_of_isolated_zeros(values) if zeros else 0.0:
             log.warning(
                 "%s: %.0f %% of the values of %r are 0, far from all others; if they mean that "
-                "nothing was observed, leave these cells empty, or set dataset.missing=[0], which "
-                "holds for the values of every feature",
+                "nothing was observed, leave these cells empty, or set %s",
                 source,
                 100 * fraction,
                 name,
+                setting_of_list("missing", [f"{name}:0"]),
             )
 
 

@@ -172,7 +172,9 @@ class SeriesSchema:
             remedy = (
                 "set dataset.time_origin=series"
                 if self.time_origin == "file"
-                else f"cut series that are as long as {self.time_scale:g}, which is time 1"
+                else "cut series that are as long as "
+                f"{self.time_scale / self.columns.duration_unit:g}"
+                f"{' h' if self.times.in_seconds else ''}, which is time 1"
             )
             raise DataError(
                 f"{seen.where(row)}: this time of series {seen.names[int(number[row])]!r} and the "

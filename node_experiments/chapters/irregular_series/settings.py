@@ -243,7 +243,7 @@ class CSVConfig(ForecastingConfig):
     duplicates: str = "error"  # two rows of a series at one time: error | mean | last
     time_format: str | None = None  # format of dates, such as '%d.%m.%Y %H:%M'; ISO 8601 when null
     time_origin: str = "series"  # time 0: series: first observation of each | file: of the file
-    time_scale: str | None = "auto"  # time that becomes 1: auto (longest training series) | number
+    time_scale: str | None = "auto"  # time that becomes 1 (dates: in hours); auto: longest series
     delimiter: str | None = None  # character between cells; detected when null
     decimal: str | None = None  # decimal point or comma; detected when null
     thousands: str | None = None  # thousands separator of numbers, such as ','; none when null

@@ -17,6 +17,7 @@ from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 __all__ = [
     "NUMBER",
     "THOUSANDS",
+    "codes_of",
     "has_words",
     "is_missing",
     "is_missing_name",
@@ -24,6 +25,7 @@ __all__ = [
     "looks_numeric",
     "names_of_series",
     "nonempty_column",
+    "number_of",
     "numbers_of",
     "parse_numbers",
     "reject_line_of_units",
@@ -103,10 +105,11 @@ REMEDIES_IN_FRAMES = REMEDIES | {
 def text_of(cells: pd.Series) -> pd.Series:
     """Cells as text; numbers and dates in their usual form, missing cells as ''."""
     if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
-        return cells
-    whole = pd.api.types.is_float_dtype(cells) and bool((cells.dropna() % 1 == 0).all())
-    if whole:
-        cells = cells.astype("Int64")
+        return cells.str.strip()
+    if pd.api.types.is_float_dtype(cells):
+        numbers = cells.dropna()
+        if bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all()):
+            cells = cells.astype("Int64")
     return cells.astype(object).where(cells.notna(), "").map(as_text).str.strip()
 
 
@@ -193,7 +196,7 @@ def variables_of(table: TableFile, name: str, value: str, form: TableFormat) -> 
 def parse_numbers(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Series, pd.Series]:
     """The numbers of a column, NaN if missing, and a mask of the cells that are not numbers."""
     cells = table.rows[name]
-    codes = [number for marker in form.missing if (number := number_of(marker)) is not None]
+    codes = codes_of(name, form)
     bad = pd.Series(False, cells.index)
     is_number = pd.api.types.is_any_real_numeric_dtype(cells)
     if is_number or pd.api.types.is_bool_dtype(cells):
@@ -226,7 +229,21 @@ def has_words(table: TableFile, name: str, form: TableFormat) -> bool:
     return not text[~is_missing(text, form)].str.fullmatch(NUMBER).all()
 
 
+def codes_of(name: str, form: TableFormat) -> list[float]:
+    """Numbers that mean that nothing was observed, in a column or for a variable.
+
+    >>> codes_of("pulse", TableFormat(missing=("-1", "n.d.", "pulse:0"))), codes_of(
+    ...     "rain", TableFormat(missing=("-1", "n.d.", "pulse:0"))
+    ... )
+    ([-1.0, 0.0], [-1.0])
+    """
+    parts = (marker.rpartition(":") for marker in form.missing)
+    own = [number for column, colon, number in parts if colon and column == name]
+    return [x for marker in (*form.missing, *own) if (x := number_of(marker)) is not None]
+
+
 def number_of(marker: str) -> float | None:
+    """A code as a number; None if it is text."""
     try:
         return float(marker)
     except ValueError:
@@ -293,7 +310,7 @@ def setting_of_list(setting: str, items: Sequence[str]) -> str:
     """
     shown = [
         item
-        if re.fullmatch(r"[A-Za-z0-9_./%+ -]+", item)
+        if re.fullmatch(r"[A-Za-z0-9_./%+: -]+", item)
         else "'" + item.replace("'", r"\'") + "'"
         for item in items
     ]

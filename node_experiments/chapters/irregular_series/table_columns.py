@@ -43,7 +43,8 @@ NAME_THEM = (
 )
 RENAME_THEM = "call the columns as they were called in training, with .rename(columns=...)"
 TRAINED_WITH_IT = (
-    "the model was trained with it, and reads the columns of later files by their names"
+    "the model was trained with it, and reads the columns of later files by their names; if it "
+    "was not measured, add it with empty cells"
 )
 
 

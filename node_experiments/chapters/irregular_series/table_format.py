@@ -30,7 +30,8 @@ class TableFormat:
         group_column: Column of a property that series may share, such as a patient; None without.
         variable_column, value_column: Columns of a long table; if None, `variable` and `value` if
             the table has both.
-        missing: Cells that mean that nothing was observed, in addition to the usual ones.
+        missing: Cells that mean that nothing was observed, in addition to the usual ones; with
+            `column:number`, a number that means so in one column, or for one variable.
         duplicates: Treatment of rows of a series at the same time: `error`, `mean` or `last`.
         time_format: Format of dates for Python's `strptime`; None for ISO 8601.
     """

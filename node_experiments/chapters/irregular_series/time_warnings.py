@@ -43,11 +43,13 @@ def warn_of_long_series(
     log.warning(
         "%s: series %r is %.3g times as long as half of the training series, and its length is "
         "time 1 for the model; if the time at %s or before it is wrong, correct it; else set "
-        "dataset.time_scale to the length of the others",
+        "dataset.time_scale=%.4g, the median length%s",
         source,
         seen.names[longest],
         several.max() / np.median(several),
         seen.where(int(gap)),
+        np.median(several) * schema.time_scale / schema.columns.duration_unit,
+        " in hours" if schema.times.in_seconds else "",
     )
 
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import pandas as pd
 
+from ...config.checks import first_names
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements, read_measurements
+from .missing_codes import is_known
 from .settings import CSVConfig
-from .table_cells import has_words, text_of, words_for_unknown
+from .table_cells import (
+    has_words,
+    number_of,
+    shortest_text,
+    text_of,
+    words_for_unknown,
+)
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
 from .table_guesses import rounded
@@ -63,6 +72,7 @@ def read_training_table(
     columns = find_columns(table, form)
     seen = read_measurements(table, form, columns)
     log.info("%s: %s", table.source, summary(columns, seen))
+    check_codes(table, form, columns)
     warn_of_columns(table, form, columns, seen)
     if settings.window is None and settings.group_column is None:
         warn_of_groups(table, form)
@@ -85,6 +95,45 @@ def reject_without_labels(table: TableFile, form: TableFormat) -> None:
     words = [name for name in others if others.count(name) == 1 and has_words(table, name, form)]
     found = f"; columns of words are {', '.join(map(repr, words))}" if words else ""
     raise DataError(f"dataset.task=classification needs dataset.label_column=<column>{found}")
+
+
+def check_codes(table: TableFile, form: TableFormat, columns: Columns) -> None:
+    """Check that codes for missing values mean what they seem to.
+
+    A code of one column (`pulse:0`) must name a feature or a static column, unless it is the text
+    of a cell. There is a warning if codes make labels or static properties unknown, except
+    well-known codes such as -999: a code such as 0 may be meant for features alone.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    named = {*columns.features, *form.static_columns}
+    for code in form.missing:
+        column, colon, number = code.rpartition(":")
+        if colon and number_of(number) is not None and column not in named:
+            cells = (text_of(table.rows.iloc[:, i]) for i in range(table.rows.shape[1]))
+            if not any((each == code).any() for each in cells):
+                raise DataError(
+                    f"dataset.missing: {code!r} names no feature or static column; allowed: "
+                    f"{first_names(sorted(named))}"
+                )
+    doubtful = [x for x in map(number_of, form.missing) if x is not None and not is_known(x)]
+    labels = [form.label_column] if form.label_column in table.names else []
+    for column in (*form.static_columns, *labels):
+        numbers = pd.to_numeric(text_of(table.rows[column]), errors="coerce")
+        found = numbers.isin(doubtful)
+        if found.any():
+            code = shortest_text(numbers[found].iloc[0])
+            log.warning(
+                "%s: dataset.missing=[%s] makes %r unknown in %d rows; if nothing was observed "
+                "where one feature is %s, write dataset.missing=[<feature>:%s]",
+                table.source,
+                code,
+                column,
+                int(found.sum()),
+                code,
+                code,
+            )
 
 
 def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> None:
@@ -140,6 +189,8 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
         assert form.label_column is not None
         unknown = words_for_unknown(text_of(table.rows[form.label_column]), form)
         remedy = ""
+        if form.missing:
+            remedy = "; cells of dataset.missing have no class"
         if unknown:
             remedy = (
                 f"; {', '.join(map(repr, unknown))} counts as unknown: if it is a class, write "

@@ -474,7 +474,8 @@ def test_a_series_that_is_far_longer_than_all_others(tmp_path, caplog):
     (said,) = (each.getMessage() for each in caplog.records if "times as long" in each.msg)
     assert re.search(r"series 's0[0-4]' is 3\.\d+e\+04 times as long", said)
     assert re.search(r"line \d+ or before it is wrong", said)
-    assert "dataset.time_scale" in said
+    scale = float(re.search(r"dataset.time_scale=([\d.]+), the median length in hours", said)[1])
+    assert 20 < scale < 48
 
 
 def test_features_of_a_series_are_named_in_one_setting(tmp_path, caplog):
@@ -877,6 +878,10 @@ def test_a_scale_of_time_is_found_or_set(tmp_path):
         data = csv_data(CSVConfig(path=path, time_scale=typed, task="interpolation"))
         longest = span or 45.4 / float(typed)
         assert data.span[1] == pytest.approx(longest, rel=0.1)
+    dates = [dated(row, row[1]) for row in ROWS]
+    (tmp_path / "t.csv").write_text(lines(dates))
+    data = csv_data(CSVConfig(path=path, time_scale="48", task="interpolation"))
+    assert data.span[1] == pytest.approx(45.4 / 48, rel=0.1)  # hours, as all durations of dates
     for wrong in ("0", "-1", "inf", "nan", "hours"):
         with pytest.raises(ConfigError, match=r"time_scale.* must be auto, or a number > 0"):
             CSVConfig(time_scale=wrong)

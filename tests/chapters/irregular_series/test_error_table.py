@@ -99,6 +99,9 @@ def test_an_error_that_is_not_a_number_is_not_better_and_a_name_with_a_comma_is_
         index=pd.Index(["hr", "bp, mean", "temp"], name="feature"),
     )
     assert shown_errors(table).endswith("no better than a simple forecast: hr, 'bp, mean'")
+    table.loc["temp", "model"] = 0.96
+    *_, line = shown_errors(table).splitlines()
+    assert line == "less than 5% better than a simple forecast: temp"
 
 
 def test_a_checkpoint_that_does_not_tell_the_training_mean_computes_it(tmp_path, caplog):

@@ -11,6 +11,7 @@ from node_experiments.chapters.irregular_series.missing_codes import codes_in
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.training_table import read_training_table
 from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.errors import DataError
 
 
 def said_of(tmp_path, caplog, head, rows, **settings):
@@ -61,7 +62,62 @@ def test_codes_do_not_hide_each_other(tmp_path, caplog, codes):
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", rows)
     (line,) = (each for each in said if "far from all other values" in each)
     for code in codes:
-        assert f"'{code}'" in line.partition("dataset.missing=")[2]
+        found = line.partition("dataset.missing=")[2]
+        assert f"'{code}'" in found or f"'x:{code}'" in found
+
+
+TWO_OF_A_KIND = [
+    (f"s{n % 12}", n // 12, 0 if n % 5 == 0 else 60 + n, n % 2, n % 12 % 2) for n in range(60)
+]
+
+
+def test_a_code_of_one_column_leaves_the_zeros_of_others(tmp_path, caplog):
+    """The warning about zeros says what to write, and the other columns keep theirs."""
+    head = "series,time,pulse,rain,treated"
+    of = {"static_columns": ["treated"], "value_columns": ["pulse", "rain"]}
+    said, _, seen = said_of(tmp_path, caplog, head, TWO_OF_A_KIND, **of)
+    (line,) = (each for each in said if "are 0, far from all others" in each)
+    (setting,) = shlex.split(line.rpartition("or set ")[2])
+    assert setting == "dataset.missing=[pulse:0]"
+    said, _, left = said_of(tmp_path, caplog, head, TWO_OF_A_KIND, missing=["pulse:0"], **of)
+    assert said == []
+    assert np.isnan(left.values[:, 0]).sum() == (seen.values[:, 0] == 0).sum() == 12
+    assert np.array_equal(left.values[:, 1], seen.values[:, 1])
+    assert np.array_equal(left.static, seen.static)
+
+
+def test_a_code_of_one_variable_of_a_long_table(tmp_path, caplog):
+    rows = [(*row[:2], name, x) for row in TWO_OF_A_KIND
+            for name, x in zip(("pulse", "rain"), row[2:4], strict=True)]  # fmt: skip
+    head = "series,time,variable,value"
+    _, columns, seen = said_of(tmp_path, caplog, head, rows, missing=["pulse:0"])
+    assert columns.features == ("pulse", "rain")
+    assert np.isnan(seen.values[:, 0]).sum() == 12
+    assert np.isfinite(seen.values[:, 1]).all()
+
+
+def test_a_code_that_makes_labels_and_static_columns_unknown(tmp_path, caplog):
+    head = "series,time,pulse,rain,treated"
+    of = {"static_columns": ["treated"], "value_columns": ["pulse", "rain"]}
+    said, _, _ = said_of(tmp_path, caplog, head, TWO_OF_A_KIND, missing=["0"], **of)
+    (line,) = (each for each in said if "dataset.missing=[0] makes" in each)
+    assert "'treated' unknown in 30 rows" in line
+    rows = [(*row[:4], row[4] or -999) for row in TWO_OF_A_KIND]  # a code that is one
+    said, _, _ = said_of(tmp_path, caplog, head, rows, missing=["-999"], **of)
+    assert not [each for each in said if "makes '" in each]
+    of = {"task": "classification", "label_column": "treated"}
+    with pytest.raises(DataError, match=r"one class '1'.*cells of dataset.missing have no class"):
+        said_of(tmp_path, caplog, head, TWO_OF_A_KIND, missing=["0"], **of)
+
+
+def test_a_code_of_a_column_that_does_not_exist(tmp_path, caplog):
+    head = "series,time,pulse,rain,treated"
+    with pytest.raises(DataError, match=r"'puls:0' names no feature.*allowed: pulse"):
+        said_of(tmp_path, caplog, head, TWO_OF_A_KIND, missing=["puls:0"])
+    rows = [(*row[:2], "Err:502" if n == 7 else row[2], *row[3:])
+            for n, row in enumerate(TWO_OF_A_KIND)]  # fmt: skip
+    _, _, seen = said_of(tmp_path, caplog, head, rows, missing=["Err:502"])
+    assert np.isnan(seen.values[:, 0]).sum() == 1
 
 
 @pytest.mark.parametrize(
