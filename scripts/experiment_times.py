@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from documents import ROOT
+from omegaconf import OmegaConf
 
 from node_experiments.chapters import datasets, models
+from node_experiments.cli.application import register
 from node_experiments.reports.records import records
 from node_experiments.runs import load_runs
 
@@ -48,7 +50,9 @@ MINUTES = {
 def recipe_of(dataset: str, model: str) -> dict[str, Any]:
     """The quick recipe by which a model is trained on a dataset."""
     recipe = models()[model].recipe or datasets()[dataset].recipe
-    return content(f"recipe/{recipe}/quick")
+    register()  # the resolver of epochs
+    loaded = OmegaConf.load(CONFIGS / "recipe" / recipe / "quick.yaml")
+    return cast("dict[str, Any]", OmegaConf.to_container(loaded, resolve=True))
 
 
 def epochs_of(dataset: str, model: str) -> int:

@@ -31,7 +31,8 @@ UNDECIDED = "not decided by these seeds"
 ORDER_LEGEND = (
     "`<` stands between neighbours that a rank test over seeds (Mann & Whitney, p < "
     f"{SIGNIFICANCE_LEVEL:g}) tells apart, `~` where it does not, and a comma where there are too "
-    "few seeds for it. Whether an order holds follows from the test of each pair alone."
+    "few seeds for it. Whether an order holds follows from the test of each pair alone, not "
+    "corrected for the number of pairs."
 )
 
 
