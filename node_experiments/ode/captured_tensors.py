@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary, ref
@@ -23,6 +23,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from .reachable import Reachable
+from .saved_tensors import own_saved_tensors
 
 __all__ = ["UnobservedTensors", "find_parameters", "reject_unknown"]
 
@@ -112,8 +113,7 @@ def find_parameters(
     graphs: list[_Graph] = []
     # In anomaly mode, graph nodes record where they were created: nodes without that record are
     # older. (Sequence numbers would do, but they are counted per thread.)
-    # The caller's saved-tensor hooks must not see this evaluation: its tensors are freed at once.
-    with _anomaly_mode(), _own_saved_tensors():
+    with _anomaly_mode(), own_saved_tensors():
         for t in times:
             derivative, arguments = evaluate(t)
             graph = _Graph(derivative, reject_older=True)
@@ -141,13 +141,6 @@ ANOMALY_LOCK = threading.RLock()  # anomaly mode is global to the process
 def _anomaly_mode() -> Iterator[None]:
     with ANOMALY_LOCK, torch.autograd.set_detect_anomaly(True, check_nan=False):
         yield
-
-
-def _own_saved_tensors() -> AbstractContextManager[object]:
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is None:
-        return nullcontext()
-    # An output that is saved as it is would keep its own graph alive forever.
-    return torch.autograd.graph.saved_tensors_hooks(Tensor.detach, lambda x: x)
 
 
 MAX_VERIFIED = 1000  # entries per function, each with other modules

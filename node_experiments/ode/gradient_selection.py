@@ -40,7 +40,7 @@ def gradient_method(
     known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
     method = known or make_gradient(gradient)
     solver_method = problem.solver.properties
-    if transformed(problem.y0, problem.t, *problem.args):
+    if transformed(func, problem.y0, problem.t, *problem.args):
         if not problem.solver.fixed_steps:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through fixed steps "

@@ -42,7 +42,7 @@ def _interpolate_by_substeps(
     ends = {0.0: y0, 1.0: y1}
     stepper = problem.stepper(problem.stats.forward)
     states = []
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # Newton's method differentiates
         for theta in thetas:
             stepper.reset()
             states.append(ends[theta] if theta in ends else stepper.step(t, theta * h, y0))

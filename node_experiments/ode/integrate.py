@@ -52,7 +52,7 @@ def integrate(
             number of steps, which do not apply to a finite grid, and the kind of interpolation.
         error_ratio: Error of a step (h, y0, y1) in multiples of the tolerance, or None for steps
             that are always accepted.
-        on_accept: Called with every accepted step (t, h, y), where y is the state at t.
+        on_accept: Called with every accepted step (t, t_end, y), where y is the state at t.
         observe: Called with every accepted step (stepper, t, h, y, y_next) before it is committed;
             if it returns True, the loop ends before this step with the status `EVENT`.
         watch: Called with every step (t, h, y, accepted).
@@ -125,7 +125,7 @@ def integrate(
             result.outputs.extend(inside.unbind())
             steps_since_output = 0
         if on_accept is not None:
-            on_accept(t, h, y)
+            on_accept(t, t_next, y)
         if needs_accept:
             stepper.accept(h)
         # As in `StepCounts.accept`, without a call in every step.
@@ -151,7 +151,7 @@ def solve_forward(
     """Solve without a graph.
 
     Args:
-        on_accept: Called with every accepted step (t, h, y).
+        on_accept: Called with every accepted step (t, t_end, y).
         stepper: Takes the steps, for callers that inspect it; created if None.
 
     Returns:
@@ -212,7 +212,7 @@ def run(
 
     Args:
         y0: Initial state, in the layout of the stepper.
-        on_accept: Called with every accepted step (t, h, y).
+        on_accept: Called with every accepted step (t, t_end, y).
     """
     solver, times, counts = problem.solver, problem.times, problem.stats.forward
     rtol, atol = problem.per_component(solver.rtol), problem.per_component(solver.atol)

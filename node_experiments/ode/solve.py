@@ -139,7 +139,8 @@ def solve(
     # Copied: a field that writes to its state is detected after the write, which must not reach
     # the user's y0.
     packed = state.pack(y0).clone(memory_format=torch.contiguous_format)
-    if transformed(packed, t):
+    arguments = FlatArguments(args)
+    if transformed(func, packed, t, *arguments.leaves):
         check_transform(t, events=bool(events))
     times = check_times(t, endless=bool(events))
     if not isinstance(t, Tensor):
@@ -153,7 +154,6 @@ def solve(
     check_choices(solver, state, times, options)
     if packed.is_meta:
         raise ValueError("y0 is on the device 'meta' and has no values; move it to another device")
-    arguments = FlatArguments(args)
     casts = torch.is_autocast_enabled(packed.device.type)
     keeps = bool(parametrize._cache_enabled)
     inner = func

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from .reachable import Reachable
+from .reachable import Reachable, reachable_from
 from .solver import Solver
 from .state import FlatState
 
@@ -211,13 +211,16 @@ def check_choices(
         )
 
 
-def transformed(*inputs: Any) -> bool:
-    """Whether a torch.func transform or forward-mode differentiation is active."""
+def transformed(func: Callable[..., Any], *inputs: Any) -> bool:
+    """Whether a torch.func transform is active, or the function or an input has a tangent."""
     if torch._C._are_functorch_transforms_active():
         return True
-    return forward_ad._current_level >= 0 and any(
-        isinstance(x, Tensor) and forward_ad.unpack_dual(x).tangent is not None for x in inputs
-    )
+    if forward_ad._current_level < 0:
+        return False
+    held = reachable_from(func)
+    tensors = [x for x in (*inputs, *held.tensors) if isinstance(x, Tensor)]
+    tensors += (x for module in held.modules for x in (*module.parameters(), *module.buffers()))
+    return any(forward_ad.unpack_dual(x).tangent is not None for x in tensors)
 
 
 def is_differentiated(x: Tensor) -> bool:
@@ -230,13 +233,18 @@ def is_differentiated(x: Tensor) -> bool:
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
-    """Reject solves that `torch.func.vmap` cannot map over.
+    """Reject solves that transforms and forward-mode differentiation cannot go through.
 
     Raises:
         ValueError: Times that differ between samples, or events.
     """
     interpreters = retrieve_all_functorch_interpreters()
     if not any(i.key() == TransformType.Vmap for i in interpreters):
+        if events:
+            raise ValueError(
+                "transforms of torch.func and forward-mode differentiation do not go through "
+                "events; use torch.autograd.grad or backward()"
+            )
         return
     if isinstance(t, Tensor) and torch._C._functorch.is_batchedtensor(t):
         raise ValueError(

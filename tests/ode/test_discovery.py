@@ -187,6 +187,32 @@ def test_jvp_and_vmap_go_through_fixed_steps():
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
+@pytest.mark.parametrize("gradient", [*WAYS, Backprop()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("held", ["closure", "module"])
+def test_forward_mode_reaches_what_the_field_holds(gradient, held):
+    """Also where something else needs a gradient, so that the gradient method would solve."""
+    w = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    y0 = torch.ones(1, dtype=torch.float64)
+    with torch.autograd.forward_ad.dual_level():
+        one = torch.ones((), dtype=torch.float64)
+        a = torch.autograd.forward_ad.make_dual(1.3 * one, one)
+        net = torch.nn.Identity()
+        net.register_buffer("a", a)
+
+        def field(t, y):
+            return -(a if held == "closure" else net.a) * w * y
+
+        solver = Solver("rk4", num_steps=20)
+        end = solve(field, y0, [0.0, 1.0], solver, gradient).ys[-1]
+        tangent = torch.autograd.forward_ad.unpack_dual(end).tangent
+        assert float(tangent) == pytest.approx(-0.7 * math.exp(-0.91), rel=1e-6)
+        with pytest.raises(ValueError, match="fixed steps only"):
+            solve(field, y0, [0.0, 1.0], "dopri5", gradient)
+        with pytest.raises(ValueError, match="do not go through events"):
+            solve(field, y0, [0.0, 9.0], solver, gradient, events=[lambda t, y: y[0] - 0.5])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")  # torch's own
 @pytest.mark.parametrize(("method", "steps"), [("rk4", 16), ("euler", 80), ("dopri5", 6)])
 def test_forward_mode_reaches_the_times(method, steps):
     """y = exp((t0^2 - t1^2) / 2), by every kind of directional derivative."""
@@ -600,6 +626,9 @@ def test_what_a_transform_cannot_go_through_is_said_in_one_line():
         torch.func.vmap(final)(TIMES.repeat(2, 1))
     with pytest.raises(ValueError, match="vmap cannot map over a solve with events"):
         torch.func.vmap(lambda x: final(TIMES, events=[lambda t, y: y[0] - x]))(torch.ones(2))
+    for transform in (torch.func.grad, torch.func.jacrev):
+        with pytest.raises(ValueError, match=r"do not go through events; use torch\.autograd"):
+            transform(lambda x: final(TIMES, events=[lambda t, y: y[0] - x])[0])(torch.ones(()))
     for method in ("trapezoid", "kvaerno3"):
         with pytest.raises(ValueError, match=f"'{method}'; use 'rk4'"):
             torch.func.jvp(functools.partial(final, method=method), (TIMES,), (TIMES,))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.utils.checkpoint
 
 from node_experiments.ode import Solver, solve
 from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
@@ -198,3 +199,25 @@ def test_outputs_that_are_nearly_one(name, case):
     torch.testing.assert_close(ys[:, 0], expected, rtol=0, atol=loose.get(name, 2.5e-4))
     (near,) = (t.diff().abs() < 1e-5).nonzero()[0].tolist()
     assert abs(float(ys[near + 1] - ys[near])) < 2e-5
+
+
+@pytest.mark.parametrize("size", [6, 200])  # the Jacobian as a matrix, and its products alone
+def test_checkpointing_of_a_solve_computes_it_once_more(size):
+    """Newton's method differentiates inside the solve, and must not compute all of it for that."""
+    rates = torch.linspace(1, 9, size, dtype=torch.float64, requires_grad=True)
+    y0, calls = torch.ones(size, dtype=torch.float64), 0
+
+    def final(rates):
+        def field(t, y):
+            nonlocal calls
+            calls += 1
+            return torch.tanh(-rates * y)
+
+        solver = Solver("kvaerno3", rtol=1e-2, atol=1e-2)
+        return solve(field, y0, [0.0, 1.0], solver, "backprop").ys[-1].sum()
+
+    (expected,) = torch.autograd.grad(final(rates), rates)
+    plain, calls = calls, 0
+    end = torch.utils.checkpoint.checkpoint(final, rates, use_reentrant=False)
+    torch.testing.assert_close(torch.autograd.grad(end, rates)[0], expected)
+    assert calls == 2 * plain

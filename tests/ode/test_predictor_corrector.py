@@ -1,5 +1,6 @@
 """`adaptive_heun` and `fehlberg2`: a step begins with the derivative at a predicted state."""
 
+import itertools
 import math
 
 import pytest
@@ -167,3 +168,22 @@ def test_at_most_the_evaluations_of_torchdiffeq_at_equal_error(method):
         columns = torch.stack([x, torch.tensor([1.0] * 3 + [0.0] * 3), torch.ones(6)], 1)
         logs.append(float(torch.linalg.lstsq(columns.double(), y[:, None]).solution[1]))
     assert math.exp(sum(logs) / len(logs)) <= 1.02
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("grid", [(-0.7, -0.1, 0.25, 0.3, 0.5), (0.5, 1e-2, 1e-4, 1e-6, -0.3)])
+def test_steps_are_replayed_by_their_ends_and_not_by_their_sizes(method, grid):
+    """Near zero, t + (t_end - t) is not t_end, and only steps after a jump begin anew."""
+    assert any(t + (t_end - t) != t_end for t, t_end in itertools.pairwise(grid))
+    w = W.clone().requires_grad_()
+    y0 = torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3)
+
+    def gradient(method_of_gradients):
+        solver = Solver(method, step_t=grid, controller="none")
+        ends = [grid[0], grid[-1]]
+        ys = solve(field, y0, ends, solver, method_of_gradients, args=(w,)).ys
+        return torch.autograd.grad(ys[-1].sum(), w)[0]
+
+    expected = gradient("backprop")
+    for each in ("discrete", "checkpoint", Checkpoint(1), Discrete(retain_graphs=True)):
+        torch.testing.assert_close(gradient(each), expected, rtol=1e-10, atol=1e-12)

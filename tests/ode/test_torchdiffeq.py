@@ -153,6 +153,48 @@ def test_odeint_event_with_several_components(interface, reverse):
     assert torch.autograd.grad(event_t, y0)[0].abs().sum() > 0
 
 
+@pytest.mark.parametrize("interface", [odeint, odeint_adjoint])
+def test_the_state_before_an_event_is_the_given_one(interface):
+    """It does not move with its time; the event does: y' = -y (1 + t) from y0 to y0 / 2."""
+
+    class Decay(torch.nn.Module):
+        def forward(self, t, y):
+            return -y * (1 + t)
+
+    y0 = torch.tensor([1.0], dtype=torch.float64, requires_grad=True)
+    t0 = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    event_t, ys = odeint_event(
+        Decay(), y0, t0, event_fn=lambda t, y: y - 0.5, odeint_interface=interface
+    )
+    (by_time,) = torch.autograd.grad(
+        ys[0].sum(), t0, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    assert float(by_time) == pytest.approx(0, abs=1e-12)
+    (by_state,) = torch.autograd.grad(ys[0].sum(), y0, retain_graph=True)
+    assert float(by_state) == pytest.approx(1)
+    expected = 1.3 / (1 + float(event_t.detach()))
+    assert float(torch.autograd.grad(event_t, t0)[0]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_lazy_module_has_its_shape_after_the_first_evaluation():
+    for options in ({}, {"step_size": 0.1}):
+        net = torch.nn.LazyLinear(2)
+
+        class Field(torch.nn.Module):
+            def __init__(self, net):
+                super().__init__()
+                self.net = net
+
+            def forward(self, t, y):
+                return self.net(y)
+
+        method = "rk4" if options else "dopri5"
+        ys = odeint_adjoint(Field(net), torch.ones(2), torch.tensor([0.0, 1.0]), method=method,
+                            options=options)  # fmt: skip
+        ys[-1].sum().backward()
+        assert net.weight.grad.abs().sum() > 0
+
+
 def test_callbacks_are_told_of_every_step():
     field = Field()
     odeint(field, torch.ones(3, dtype=torch.float64), T, options={"first_step": 10.0})

@@ -278,6 +278,7 @@ def check_same_derivative(before: Tensor, now: Tensor, t: float) -> None:
             f"the vector field differs between the solve and its backward pass: at t={t:g} the "
             f"relative difference of the derivatives is {float(apart / size):.2g}. Something that "
             "it reads, such as a loop variable, an attribute, training mode or weights, changed "
-            "in between; call backward() before it changes, pass it in args=(...), or use "
+            "in between (spectral_norm in training mode changes its weight at every evaluation); "
+            "call backward() before it changes, pass it in args=(...), or use "
             "gradient='backprop'"
         )

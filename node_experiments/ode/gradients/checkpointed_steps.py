@@ -30,9 +30,9 @@ class ThinnedRecord(Record):
     limit: int = 1
     stride: int = 1
 
-    def __call__(self, t: float, h: float, y: Tensor) -> None:
-        number = len(self.starts)
-        self.append(t, h)
+    def __call__(self, t: float, t_end: float, y: Tensor) -> None:
+        number = len(self.spans)
+        self.spans.append((t, t_end))
         if number % self.stride == 0:
             if len(self.states) == self.limit:
                 self.states, self.initial_derivatives = (

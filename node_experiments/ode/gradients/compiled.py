@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import torch
@@ -102,25 +102,22 @@ class CompiledSolve(torch.autograd.Function):
         derivatives: list[Tensor] = []
         steps: list[tuple[int | None, Tensor]] = []
 
-        def keep(t: float, h: float, y: Tensor) -> None:
-            record(t, h, y)
+        def keep(t: float, t_end: float, y: Tensor) -> None:
+            record(t, t_end, y)
             if stepper.first is not None:
                 derivatives.append(stepper.first)
             index = None if stepper.first is None else len(derivatives) - 1
             steps.append((index, stepper.size_and_times))
 
-        def keep_some(t: float, h: float, y: Tensor) -> None:
-            record(t, h, y)
-
         ctx.thinned = isinstance(record, ThinnedRecord)
         solved = None if ctx.thinned else fixed_solve(problem, stepper)
         if solved is None:
-            on_accept = keep_some if ctx.thinned else keep
+            on_accept = record if ctx.thinned else keep
             record.trajectory = run(problem, stepper, y0.detach(), on_accept)
             ys = torch.stack(record.trajectory.outputs)
         else:
             ys, record.trajectory, grid, record.states, derivatives = solved
-            record.starts, record.sizes = grid.starts, grid.sizes
+            record.spans = list(pairwise([*grid.starts, problem.times[-1]]))
             indices: Iterable[int | None] = (
                 range(len(derivatives)) if derivatives else repeat(None)
             )

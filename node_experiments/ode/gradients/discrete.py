@@ -111,8 +111,8 @@ class DiscreteSolve(torch.autograd.Function):
                 record.stepper = step
             graphs: list[StepGraph] = []
 
-            def keep(t: float, h: float, y: Tensor) -> None:
-                record(t, h, y)
+            def keep(t: float, t_end: float, y: Tensor) -> None:
+                record(t, t_end, y)
                 graphs.append(step.accepted_graph())
 
             record.trajectory = run(problem, step, y0.detach(), keep)
@@ -129,8 +129,8 @@ class DiscreteSolve(torch.autograd.Function):
         else:
             implicit = implicit_stepper(problem, problem.stats.forward)
 
-            def keep_stages(t: float, h: float, y: Tensor) -> None:
-                record.append(t, h)
+            def keep_stages(t: float, t_end: float, y: Tensor) -> None:
+                record.spans.append((t, t_end))
                 record.states += implicit.points
 
             with torch.no_grad():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,30 +21,15 @@ Start = tuple[Tensor, Tensor | None]
 
 @dataclass
 class Grid:
-    """Times and sizes of the accepted steps.
+    """The accepted steps.
 
     Attributes:
-        starts, sizes: Time and size of each step.
+        spans: Start and end of each step, which is the start of the next one except at a jump.
         trajectory: Outputs and end of the forward solve.
     """
 
-    starts: list[float] = field(default_factory=list)
-    sizes: list[float] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
     trajectory: Trajectory = field(default_factory=Trajectory)
-
-    def append(self, t: float, h: float) -> None:
-        self.starts.append(t)
-        self.sizes.append(h)
-
-    @property
-    def spans(self) -> list[Span]:
-        """Start and end of each step, which is the start of the next one except at a jump."""
-        ends = [t + h for t, h in zip(self.starts, self.sizes, strict=True)]
-        following = [*self.starts, self.trajectory.t][1:]
-        return [
-            (start, after if abs(end - after) <= math.ulp(after) else end)
-            for start, end, after in zip(self.starts, ends, following, strict=True)
-        ]
 
 
 @dataclass
@@ -63,9 +47,9 @@ class Record(Grid):
     stepper: ExplicitRungeKutta | None = None
     initial_derivatives: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, t: float, h: float, y: Tensor) -> None:
+    def __call__(self, t: float, t_end: float, y: Tensor) -> None:
         """Record an accepted step."""
-        self.append(t, h)
+        self.spans.append((t, t_end))
         self.keep(y)
 
     def keep(self, y: Tensor) -> None:

@@ -124,7 +124,11 @@ class ReversibleSolve(torch.autograd.Function):
         field = problem.flat_field(problem.stats.forward)
         step = FunctionalStepper(method, field, y0.numel())
         start = y0.detach().reshape(-1)
-        grid.trajectory = run(problem, step, start, lambda t, h, y: grid.append(t, h))
+
+        def keep(t: float, t_end: float, y: Tensor) -> None:
+            grid.spans.append((t, t_end))
+
+        grid.trajectory = run(problem, step, start, keep)
         ctx.problem, ctx.options, ctx.method, ctx.spans = problem, options, method, grid.spans
         vectors = step.state or method.start(field, problem.times[0], start)
         ctx.size = len(vectors)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..lost_graphs import GraphLost
+from ..saved_tensors import own_saved_tensors
 from .base import StepFailed
 
 __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
@@ -52,7 +53,7 @@ class Linearization:
     """
 
     def __init__(self, func: Callable[[Tensor], Tensor], y: Tensor):
-        with torch.enable_grad():
+        with torch.enable_grad(), own_saved_tensors():
             self._y = y.detach().requires_grad_()
             try:
                 self._f = func(self._y)

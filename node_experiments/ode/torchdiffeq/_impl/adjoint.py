@@ -168,10 +168,10 @@ def backward_tolerance(
     name: str, value: Any, shapes: list[torch.Size], copies: int, learned: Sequence[Tensor]
 ) -> Any:
     """A tolerance for both state and adjoint, or separate ones for each part of the two."""
+    if not isinstance(value, list | tuple) or len(value) != 3 + len(learned):
+        return tolerance(name, value, shapes, copies)
     parts = [torch.Size(()), *(torch.Size([sum(s.numel() for s in shapes)]),) * 2]
     parts += [p.shape for p in learned]
-    if not isinstance(value, list | tuple) or len(value) != len(parts):
-        return tolerance(name, value, shapes, copies)
     spread = [
         torch.as_tensor(piece, dtype=torch.float64).expand(part).reshape(-1)
         for piece, part in zip(value, parts, strict=True)

@@ -176,7 +176,7 @@ class InitialValueProblem:
             y0, until = move_start(field, y0, t), until.detach()
         event = first_component(self._event_fn, y0, t[0], at_ends=self.fixed)
         solution = solve_or_assert(field, y0, until, solver, gradient, events=[event], **arguments)
-        ends = pytree.tree_map(lambda ys: torch.stack([ys[0], ys[-1]]), solution.ys)
+        ends = pytree.tree_map(lambda y, ys: torch.stack([y, ys[-1]]), self.y0, solution.ys)
         return solution.ts[-1].to(t.dtype), ends
 
 
