@@ -24,10 +24,7 @@ from measured_on import machine
 from scipy import integrate
 
 from node_experiments.figures.style import COLORS, SMALLEST, new_figure, style
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.methods.registry import METHODS
 
 TOLERANCES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9)

@@ -26,21 +26,13 @@ from torch.optim import Optimizer
 from torchdiffeq import odeint
 
 from node_experiments.chapters.latent_ode.chapter import LatentODEConfig, SpiralsConfig
-from node_experiments.chapters.latent_ode.elbo import (
-    LatentODETask,
-)
-from node_experiments.chapters.latent_ode.model import (
-    LatentODE,
-    LatentVectorField,
-)
+from node_experiments.chapters.latent_ode.elbo import LatentODETask
+from node_experiments.chapters.latent_ode.model import LatentODE, LatentVectorField
 from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.data.time_series import SeriesBatch
 from node_experiments.nn.likelihoods import gaussian_nll, standard_normal_kl
 from node_experiments.nn.mlp import mlp
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 from node_experiments.training.optimizers import make_optimizer
 
 REFERENCE = "torchdiffeq, 1e-7 and 1e-9"

@@ -28,12 +28,7 @@ from node_experiments.chapters.image_classification.revnet import (
     ReversibleBlock,
     ReversibleSequence,
 )
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Discrete,
-    Solver,
-)
+from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
 from node_experiments.runs.files import write_atomically
 from node_experiments.training.memory import SavedBytes
 

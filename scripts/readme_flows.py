@@ -15,10 +15,7 @@ import pandas
 from documents import RESULTS, ROOT, linked_from
 from machines import machines
 
-from node_experiments.chapters.normalizing_flows import (
-    figure4,
-    figure5,
-)
+from node_experiments.chapters.normalizing_flows import figure4, figure5
 from node_experiments.chapters.normalizing_flows.flow_runs import (
     Record,
     group_by_dataset,

@@ -11,13 +11,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from node_experiments import chapters
-from node_experiments.chapters import (
-    check_fit,
-    datasets,
-    find_chapters,
-    models,
-    tasks,
-)
+from node_experiments.chapters import check_fit, datasets, find_chapters, models, tasks
 from node_experiments.chapters.chapter import Chapter, Dataset, call, resolve
 from node_experiments.config import ConfigError
 from node_experiments.errors import UserError

@@ -11,15 +11,9 @@ import pytest
 import torch
 import yaml
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.gradients import GRADIENTS
-from node_experiments.ode.methods.explicit_tableaus import (
-    EXPLICIT_TABLEAUS,
-    TABLEAUS,
-)
+from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS, TABLEAUS
 from node_experiments.ode.methods.registry import METHODS
 from node_experiments.reports.rank_test import compare
 

@@ -10,10 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from node_experiments.chapters import models
-from node_experiments.chapters.irregular_series.gap_dynamics import (
-    GapField,
-    GapFlow,
-)
+from node_experiments.chapters.irregular_series.gap_dynamics import GapField, GapFlow
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
 from node_experiments.chapters.latent_ode.poisson_model import PoissonField
 from node_experiments.chapters.normalizing_flows.continuous_flow import DensityField
@@ -21,10 +18,7 @@ from node_experiments.cli import application as cli
 from node_experiments.config import ConfigError
 from node_experiments.nn.ode_module import ODEModule, solving_modules
 from node_experiments.nn.regularizers import RegularizedField
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.compiled import compilation
 from node_experiments.runner import build
 from node_experiments.runner.compose import configs_folder, typed_config

@@ -20,12 +20,7 @@ from node_experiments.config import ConfigError
 from node_experiments.runner.compose import plain_config
 from node_experiments.runs import starts
 from node_experiments.runs.directory import hash_of
-from node_experiments.runs.starts import (
-    discard,
-    mark_start,
-    one_at_a_time,
-    remove_failed_starts,
-)
+from node_experiments.runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from node_experiments.training.checkpoints import CheckpointError, load_checkpoint, load_last
 from node_experiments.training.signals import StopRequest, is_stop_request, stop_on_signals
 

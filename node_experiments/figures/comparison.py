@@ -9,12 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .style import (
-    COLORS,
-    log_scale,
-    new_figure,
-    style,
-)
+from .style import COLORS, log_scale, new_figure, style
 
 __all__ = ["cost_figure", "curves_figure"]
 

@@ -10,13 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import (
-    COLORS,
-    legend_below,
-    log_scale,
-    new_figure,
-    style,
-)
+from .style import COLORS, legend_below, log_scale, new_figure, style
 
 __all__ = ["training_figure"]
 

@@ -13,10 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..ode import (
-    Gradient,
-    Solver,
-)
+from ..ode import Gradient, Solver
 from ..ode.methods.butcher_tableau import hermite_weights
 from .augmentation import append_zeros
 from .cpu.feature_major import units_first

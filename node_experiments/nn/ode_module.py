@@ -7,18 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..ode import (
-    Gradient,
-    Solver,
-    SolveStats,
-    solve,
-)
+from ..ode import Gradient, Solver, SolveStats, solve
 from ..ode.gradients import make_gradient
-from .regularizers import (
-    Penalty,
-    RegularizedField,
-    Regularizer,
-)
+from .regularizers import Penalty, RegularizedField, Regularizer
 
 __all__ = ["ODEModule", "solving_modules"]
 

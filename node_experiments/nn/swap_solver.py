@@ -7,10 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from ..ode import (
-    Gradient,
-    Solver,
-)
+from ..ode import Gradient, Solver
 from .ode_module import solving_modules
 
 __all__ = ["temporary_solver"]

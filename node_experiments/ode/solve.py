@@ -20,13 +20,7 @@ from .problem import Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
-from .validation import (
-    check_arguments,
-    check_choices,
-    check_times,
-    check_transform,
-    transformed,
-)
+from .validation import check_arguments, check_choices, check_times, check_transform, transformed
 from .vector_field import AdaptedField, VectorField, checked
 
 if TYPE_CHECKING:

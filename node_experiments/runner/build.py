@@ -15,33 +15,14 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..chapters import (
-    check_fit,
-    datasets,
-    models,
-    task_of,
-)
+from ..chapters import check_fit, datasets, models, task_of
 from ..chapters.chapter import call, resolve
-from ..config import (
-    ConfigError,
-    RunConfig,
-    known,
-)
+from ..config import ConfigError, RunConfig, known
 from ..ode import Gradient, Solver, solve
 from ..training.loop import Callback
-from ..training.optimizers import (
-    OPTIMIZERS,
-    SCHEDULERS,
-    make_optimizer,
-    make_scheduler,
-)
+from ..training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 from ..training.task import Task
-from .build_solves import (
-    build_gradient,
-    build_solver,
-    compile_solves,
-    regularize,
-)
+from .build_solves import build_gradient, build_solver, compile_solves, regularize
 from .data_files import resolved_dataset
 
 if TYPE_CHECKING:

@@ -9,13 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import (
-    ConfigError,
-    GradientConfig,
-    RunConfig,
-    SolverConfig,
-    known,
-)
+from ..config import ConfigError, GradientConfig, RunConfig, SolverConfig, known
 from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Regularizer
 from ..ode import Gradient, Solver

@@ -6,18 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..config import (
-    ConfigError,
-    RunConfig,
-)
-from ..runs.directory import (
-    folder_of_checkpoint,
-    read_choices,
-)
-from ..training.checkpoints import (
-    CheckpointError,
-    load_checkpoint,
-)
+from ..config import ConfigError, RunConfig
+from ..runs.directory import folder_of_checkpoint, read_choices
+from ..training.checkpoints import CheckpointError, load_checkpoint
 from .compose import invalid_groups, plain_config
 from .data_files import PATH_SETTINGS, absolute_paths
 

@@ -12,20 +12,9 @@ from typing import Any, TypeVar, cast, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
-from ..chapters import (
-    check_fit,
-    datasets,
-    find_chapters,
-    models,
-)
-from ..chapters.chapter import (
-    Dataset,
-    Model,
-)
-from ..config.checks import (
-    ConfigError,
-    nearest,
-)
+from ..chapters import check_fit, datasets, find_chapters, models
+from ..chapters.chapter import Dataset, Model
+from ..config.checks import ConfigError, nearest
 from ..config.run import RunConfig
 from ..errors import UserError
 

@@ -12,11 +12,7 @@ from typing import Any, ClassVar
 
 from hydra.conf import HydraConf
 
-from ..config import (
-    ConfigError,
-    RunConfig,
-    config_hash,
-)
+from ..config import ConfigError, RunConfig, config_hash
 from ..data import cache_folder
 from ..errors import UserError
 from ..runs.directory import (
@@ -39,14 +35,7 @@ from .data_files import (
     parse_fingerprints,
     same_data,
 )
-from .messages import (
-    GROUPS,
-    Outcome,
-    complain,
-    console,
-    log_to_console,
-    report,
-)
+from .messages import GROUPS, Outcome, complain, console, log_to_console, report
 
 __all__ = ["ExitCode", "job", "torchrun_rank"]
 
@@ -204,10 +193,7 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
         choices = read_choices(place) or choices
     if config.mode == "train":
         check_files(config)
-    from .run import (
-        check,
-        run,
-    )
+    from .run import check, run
 
     check(config)
     check_path(place)
@@ -239,10 +225,7 @@ def under_torchrun(
         ConfigError: Process 0 found a fault, so that nothing can be run.
     """
     from ..training.distributed import torchrun_group
-    from .run import (
-        check,
-        run,
-    )
+    from .run import check, run
 
     group = torchrun_group()
     config.trainer.devices = group.size

@@ -10,17 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import (
-    RunConfig,
-    config_hash,
-)
+from ..config import RunConfig, config_hash
 from ..runs.directory import folder_of_checkpoint, status
 from ..runs.result import Origin
-from ..training.checkpoints import (
-    CheckpointError,
-    checkpoint_file,
-    load_checkpoint,
-)
+from ..training.checkpoints import CheckpointError, checkpoint_file, load_checkpoint
 from . import build
 from .data_files import parse_fingerprints
 

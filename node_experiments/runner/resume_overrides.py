@@ -9,10 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ..config import (
-    ConfigError,
-    RunConfig,
-)
+from ..config import ConfigError, RunConfig
 from ..config.run import SchedulerConfig
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
 from .compose import invalid_groups, plain_config

@@ -14,27 +14,16 @@ from rich.console import Console
 
 from ..chapters import modes
 from ..chapters.chapter import resolve
-from ..config import (
-    ConfigError,
-    RunConfig,
-    config_hash,
-    nearest,
-)
+from ..config import ConfigError, RunConfig, config_hash, nearest
 from ..errors import UserError
-from ..runs.files import (
-    write_atomically,
-    write_json,
-)
+from ..runs.files import write_atomically, write_json
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..runs.starts import is_only_started, remove_run_files
 from ..tracking.loggers import LOGGERS, missing_library
 from ..tracking.records import run_info
 from ..tracking.run_log import log_file, warnings_shown_once
 from ..training.checkpoints import load_last
-from ..training.device import (
-    describe_device,
-    select_device,
-)
+from ..training.device import describe_device, select_device
 from ..training.distributed import torchrun_group
 from ..training.signals import stop_on_signals
 from . import build

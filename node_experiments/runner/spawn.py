@@ -16,14 +16,8 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 from ..config import RunConfig
 from ..runs.result import Findings
 from ..tracking.run_log import log_file, warnings_shown_once
-from ..training.distributed import (
-    join_group,
-    leave_group,
-)
-from ..training.signals import (
-    StopRequest,
-    stop_on_signals,
-)
+from ..training.distributed import join_group, leave_group
+from ..training.signals import StopRequest, stop_on_signals
 from .ending import Ending, Unfinished, attempt
 from .messages import log_to_console
 from .train import fit, prepare

@@ -22,17 +22,9 @@ from ..ode import Solver
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
 from ..tracking.figures import Figures
 from ..tracking.loggers import Tracking, make_loggers
-from ..tracking.progress import (
-    EpochLines,
-    ProgressBar,
-    ProgressLines,
-)
+from ..tracking.progress import EpochLines, ProgressBar, ProgressLines
 from ..tracking.records import MetricsFile
-from ..training.checkpoints import (
-    CheckpointError,
-    Checkpoints,
-    load_last,
-)
+from ..training.checkpoints import CheckpointError, Checkpoints, load_last
 from ..training.device import prepare_process, select_device
 from ..training.distributed import Group
 from ..training.loop import Callback, Trainer

@@ -16,10 +16,7 @@ from typing import Any
 
 import yaml
 
-from ..config import (
-    ConfigError,
-    config_hash,
-)
+from ..config import ConfigError, config_hash
 from .files import read_file
 from .result import ResultError, read_result
 

@@ -15,10 +15,7 @@ import torch
 from ..errors import UserError
 from ..runs.files import write_atomically
 from .loop import Callback, Trainer
-from .signals import (
-    Interrupted,
-    StopRequest,
-)
+from .signals import Interrupted, StopRequest
 
 __all__ = ["CheckpointError", "Checkpoints", "checkpoint_file", "load_checkpoint", "load_last"]
 

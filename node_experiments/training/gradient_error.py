@@ -10,10 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .loop import Callback, Trainer
-from .random_state import (
-    random_state,
-    set_random_state,
-)
+from .random_state import random_state, set_random_state
 
 __all__ = ["GradientError"]
 

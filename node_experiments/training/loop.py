@@ -14,15 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .best_epoch import BestEpoch
-from .distributed import (
-    SINGLE_PROCESS,
-    Group,
-)
+from .distributed import SINGLE_PROCESS, Group
 from .losses import BatchLoss, Means, weighted_means
-from .random_state import (
-    random_state,
-    set_random_state,
-)
+from .random_state import random_state, set_random_state
 from .task import Task, batch_weight, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]

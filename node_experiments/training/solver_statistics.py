@@ -9,11 +9,7 @@ from torch import nn
 
 from ..nn.ode_module import solving_modules
 from ..ode import SolveStats
-from .loop import (
-    Batches,
-    Callback,
-    Trainer,
-)
+from .loop import Batches, Callback, Trainer
 
 __all__ = ["CountedBatches", "SolverStatistics", "solve_statistics"]
 

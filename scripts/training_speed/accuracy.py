@@ -18,10 +18,7 @@ from torch.optim import SGD, lr_scheduler
 
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
 from node_experiments.chapters.image_classification.datasets import image_data
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 from .contenders import Ours, TorchDiffEq
 from .problems import Mnist

@@ -10,12 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from node_experiments.ode import (
-    Gradient,
-    Solver,
-    SolveStats,
-    solve,
-)
+from node_experiments.ode import Gradient, Solver, SolveStats, solve
 
 from .problems import Work
 

@@ -9,10 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from node_experiments.ode import (
-    Discrete,
-    Solver,
-)
+from node_experiments.ode import Discrete, Solver
 
 from .contenders import Ours
 from .problems import Work

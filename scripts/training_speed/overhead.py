@@ -12,10 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 from .contenders import Counts, Ours, TorchDiffEq, TorchOde
 

@@ -23,9 +23,7 @@ from node_experiments.chapters.image_classification.residual_blocks import (
     conv_stem,
 )
 from node_experiments.chapters.irregular_series.gap_dynamics import GapField
-from node_experiments.chapters.latent_ode.model import (
-    LatentVectorField,
-)
+from node_experiments.chapters.latent_ode.model import LatentVectorField
 from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
 from node_experiments.nn.cpu.feature_major import units_first
 from node_experiments.nn.mlp import mlp

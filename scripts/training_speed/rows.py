@@ -6,13 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Discrete,
-    Gradient,
-    Solver,
-)
+from node_experiments.ode import Adjoint, Backprop, Discrete, Gradient, Solver
 
 from .contenders import Contender, Ours, TorchDiffEq, TorchOde, contender
 from .peer_diffrax import diffrax_contender

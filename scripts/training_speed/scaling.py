@@ -9,11 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from node_experiments.ode import (
-    Discrete,
-    Gradient,
-    Solver,
-)
+from node_experiments.ode import Discrete, Gradient, Solver
 
 from .contenders import Ours, contender
 from .problems import Latent

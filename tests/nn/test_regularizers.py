@@ -20,11 +20,7 @@ from node_experiments.chapters.toy.cubic_field import NeuralODE
 from node_experiments.nn import ode_module
 from node_experiments.nn.latent_trajectory import LatentTrajectory
 from node_experiments.nn.ode_module import ODEModule
-from node_experiments.nn.regularizers import (
-    RegularizedField,
-    Regularizer,
-    trajectory_derivatives,
-)
+from node_experiments.nn.regularizers import RegularizedField, Regularizer, trajectory_derivatives
 from node_experiments.ode import (
     Adjoint,
     Backprop,

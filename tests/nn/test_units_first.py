@@ -5,17 +5,10 @@ import torch
 from torch import nn
 
 from node_experiments.chapters.latent_ode.model import LatentVectorField
-from node_experiments.nn.cpu.feature_major import (
-    UnitsFirst,
-    units_first,
-)
+from node_experiments.nn.cpu.feature_major import UnitsFirst, units_first
 from node_experiments.nn.latent_trajectory import LatentTrajectory
 from node_experiments.nn.mlp import mlp
-from node_experiments.ode import (
-    Backprop,
-    Discrete,
-    Solver,
-)
+from node_experiments.ode import Backprop, Discrete, Solver
 
 
 @pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3), (0, 3), (2, 0, 3)])

@@ -4,15 +4,9 @@ import torch
 
 from node_experiments.chapters.toy.chapter import CubicSpiralConfig
 from node_experiments.chapters.toy.cubic_field import NeuralODE
-from node_experiments.chapters.toy.cubic_spiral import (
-    MATRIX,
-    cubic_spiral_data,
-)
+from node_experiments.chapters.toy.cubic_spiral import MATRIX, cubic_spiral_data
 from node_experiments.chapters.toy.trajectory_fit import TrajectoryFit
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 
 def test_size_and_start_of_the_official_demonstration():

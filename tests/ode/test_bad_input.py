@@ -6,13 +6,7 @@ import pickle
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Discrete,
-    SolveError,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Discrete, SolveError, Solver, Status, solve
 
 T = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
 Y0 = torch.ones(3, dtype=torch.float64)

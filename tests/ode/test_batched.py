@@ -6,14 +6,7 @@ import random
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Checkpoint,
-    Discrete,
-    SolveError,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Checkpoint, Discrete, SolveError, Solver, Status, solve
 from node_experiments.ode.sample_step_size_control import SampleControl
 from node_experiments.ode.step_size_control import AdaptiveControl
 from tests.grids import by_turns

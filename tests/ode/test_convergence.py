@@ -5,10 +5,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.flat_field import FlatField
 from node_experiments.ode.methods.registry import METHODS
 from node_experiments.ode.methods.reversible import REVERSIBLE as COUPLED

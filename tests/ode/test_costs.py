@@ -4,13 +4,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Discrete,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Discrete, Solver, solve
 from node_experiments.ode.methods.explicit_tableaus import TABLEAUS
 
 

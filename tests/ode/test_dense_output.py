@@ -6,11 +6,7 @@ import pickle
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Event,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Event, Solver, solve
 from node_experiments.ode.methods.registry import METHODS
 from tests.grids import always
 

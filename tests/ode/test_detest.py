@@ -8,10 +8,7 @@ import pytest
 import torch
 from scipy import integrate
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from tests.grids import always
 
 from .detest import END, PROBLEMS

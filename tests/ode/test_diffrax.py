@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 
 HERE = Path(__file__).parent
 REFERENCE = json.loads((HERE / "diffrax_reference.json").read_text())

@@ -4,12 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Solver, solve
 from node_experiments.training.memory import SavedBytes
 
 DOUBLE = torch.float64

@@ -3,19 +3,9 @@
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Adjoint,
-    SolveError,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
 from node_experiments.ode.methods.base import StepFailed
-from node_experiments.ode.methods.newton import (
-    AugmentedLinearization,
-    Linearization,
-    gmres,
-)
+from node_experiments.ode.methods.newton import AugmentedLinearization, Linearization, gmres
 
 ADAPTIVE = ["trbdf2", "kvaerno3", "kvaerno5"]
 

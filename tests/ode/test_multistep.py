@@ -5,10 +5,7 @@ import math
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.flat_field import FlatField
 from node_experiments.ode.methods.adams import VariableAdams
 from node_experiments.ode.methods.fixed_adams import integration_weights

@@ -4,10 +4,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 
 METHODS = ["dopri5", "tsit5", "vern7", "dopri8", "bosh3", "adams", "kvaerno5"]
 FAST = settings(max_examples=12, deadline=None)

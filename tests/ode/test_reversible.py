@@ -5,10 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 from node_experiments.ode.flat_field import FlatField
 from node_experiments.ode.methods.reversible import REVERSIBLE
 from node_experiments.ode.solution import StepCounts

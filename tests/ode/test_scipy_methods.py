@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Adjoint,
-    SolveError,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Adjoint, SolveError, Solver, Status, solve
 from tests.grids import by_turns
 
 METHODS = [

@@ -6,12 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import (
-    SolveError,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import SolveError, Solver, Status, solve
 
 DOUBLE = torch.float64
 

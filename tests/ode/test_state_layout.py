@@ -4,11 +4,7 @@ import pytest
 import torch
 from torch.utils import _pytree as pytree
 
-from node_experiments.ode import (
-    Adjoint,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Solver, solve
 from node_experiments.ode.state import order_in_memory
 
 DOUBLE = torch.double

@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from node_experiments.figures.style import (
-    new_figure,
-    style,
-)
+from node_experiments.figures.style import new_figure, style
 from node_experiments.tracking.animation import (
     Animation,
     common_palette,

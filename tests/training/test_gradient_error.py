@@ -9,11 +9,7 @@ from torch import nn
 
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
 from node_experiments.nn.swap_solver import temporary_solver
-from node_experiments.ode import (
-    Backprop,
-    Discrete,
-    Solver,
-)
+from node_experiments.ode import Backprop, Discrete, Solver
 from node_experiments.training.gradient_error import GradientError
 from node_experiments.training.random_state import random_state
 

@@ -9,23 +9,11 @@ from torch import nn
 
 from node_experiments.nn.ode_module import ODEModule
 from node_experiments.nn.regularizers import Penalty
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-    SolveStats,
-)
+from node_experiments.ode import Backprop, Solver, SolveStats
 from node_experiments.ode.solution import StepCounts
 from node_experiments.training.distributed import Group
-from node_experiments.training.loop import (
-    Callback,
-    Trainer,
-    TrainingDiverged,
-)
-from node_experiments.training.optimizers import (
-    OPTIMIZERS,
-    make_optimizer,
-    make_scheduler,
-)
+from node_experiments.training.loop import Callback, Trainer, TrainingDiverged
+from node_experiments.training.optimizers import OPTIMIZERS, make_optimizer, make_scheduler
 from node_experiments.training.solver_statistics import SolverStatistics
 
 

@@ -5,16 +5,9 @@ import torch
 from torch import nn
 
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Adjoint, Backprop, Solver
 from node_experiments.training import timing
-from node_experiments.training.device import (
-    DeviceError,
-    select_device,
-)
+from node_experiments.training.device import DeviceError, select_device
 from node_experiments.training.loop import Callback
 from node_experiments.training.memory import SavedBytes
 from node_experiments.training.solver_statistics import (

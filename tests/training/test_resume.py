@@ -10,21 +10,10 @@ import torch
 from torch import nn
 
 from node_experiments.runs import files
-from node_experiments.training.checkpoints import (
-    CheckpointError,
-    Checkpoints,
-    load_last,
-)
+from node_experiments.training.checkpoints import CheckpointError, Checkpoints, load_last
 from node_experiments.training.loop import Callback, Trainer
-from node_experiments.training.optimizers import (
-    make_optimizer,
-    make_scheduler,
-)
-from node_experiments.training.signals import (
-    Interrupted,
-    StopRequest,
-    stop_on_signals,
-)
+from node_experiments.training.optimizers import make_optimizer, make_scheduler
+from node_experiments.training.signals import Interrupted, StopRequest, stop_on_signals
 
 EPOCHS, STEPS, EVALUATIONS = 3, 4, 2
 

@@ -10,10 +10,7 @@ from torch import Tensor
 
 from ...data.seeded_batches import epoch_generator
 from ...errors import DataError
-from .augmentation import (
-    random_affine,
-    random_crop,
-)
+from .augmentation import random_affine, random_crop
 from .chapter import ImagesConfig
 
 __all__ = ["EvaluationBatches", "ImageData", "ImageSet", "TrainingBatches", "split_images"]

@@ -6,11 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ...config.run import (
-    OptimizerConfig,
-    SchedulerConfig,
-    TrainerConfig,
-)
+from ...config.run import OptimizerConfig, SchedulerConfig, TrainerConfig
 from ...reports.records import REPETITION, settings, show
 from .chapter import ImagesConfig
 

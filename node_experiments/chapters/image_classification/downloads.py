@@ -8,10 +8,7 @@ from typing import TypeVar
 from torchvision import datasets
 
 from ...errors import DataError
-from .idx import (
-    LabelledImages,
-    read_images,
-)
+from .idx import LabelledImages, read_images
 
 __all__ = ["load_cifar10", "load_fashion_mnist"]
 

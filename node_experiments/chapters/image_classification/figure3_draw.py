@@ -9,11 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ...figures.style import (
-    COLORS,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, new_figure, style
 
 __all__ = ["block_solves_figure"]
 

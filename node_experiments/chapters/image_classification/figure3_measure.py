@@ -14,10 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...nn.swap_solver import temporary_solver
-from ...ode import (
-    Adjoint,
-    Solver,
-)
+from ...ode import Adjoint, Solver
 from .ode_block import ODEBlock
 
 __all__ = ["TOLERANCES", "block_solves"]

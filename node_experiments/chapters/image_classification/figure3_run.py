@@ -9,10 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...config import (
-    ConfigError,
-    RunConfig,
-)
+from ...config import ConfigError, RunConfig
 from ...runs.directory import folder_of_checkpoint
 from ...runs.files import write_json
 from ...runs.frame import read_epochs

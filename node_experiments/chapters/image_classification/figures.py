@@ -7,10 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ...figures.style import (
-    new_figure,
-    style,
-)
+from ...figures.style import new_figure, style
 from ...training.loop import Trainer
 from .task import predict
 

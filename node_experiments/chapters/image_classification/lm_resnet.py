@@ -16,17 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .batches import ImageData
 from .chapter import LMResNetConfig
-from .residual_blocks import (
-    ResidualFunction,
-    classifier_head,
-    conv3x3,
-)
+from .residual_blocks import ResidualFunction, classifier_head, conv3x3
 
 __all__ = ["LMResNet", "lm_resnet"]
 

@@ -6,24 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...nn.augmentation import warn_if_overaugmented
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .batches import ImageData
-from .chapter import (
-    ImageClassifierConfig,
-    MLPConfig,
-    ODENetConfig,
-    ResNetConfig,
-)
+from .chapter import ImageClassifierConfig, MLPConfig, ODENetConfig, ResNetConfig
 from .ode_block import ODEBlock, TimeConv2d
-from .residual_blocks import (
-    STEMS,
-    ResidualBlock,
-    classifier_head,
-    group_norm,
-)
+from .residual_blocks import STEMS, ResidualBlock, classifier_head, group_norm
 
 __all__ = ["ConvVectorField", "mlp", "odenet", "resnet", "stem_only"]
 

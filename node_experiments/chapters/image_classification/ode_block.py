@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from ...nn.augmentation import append_zeros
 from ...nn.ode_module import ODEModule
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 
 __all__ = ["ODEBlock", "TimeConv2d"]
 

@@ -18,10 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from ...ode.autocast import current_autocast
 from .batches import ImageData
 from .chapter import RevNetConfig

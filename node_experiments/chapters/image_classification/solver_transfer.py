@@ -15,10 +15,7 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.paired import (
-    paired_error,
-    unpaired_error,
-)
+from ...reports.paired import paired_error, unpaired_error
 from ...reports.records import differences, has, records, settings, show, varying
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.directory import read_json

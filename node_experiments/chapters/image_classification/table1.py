@@ -20,22 +20,10 @@ from ...reports.records import differences, has, most_alike, one_per_seed, recor
 from ...reports.seed_tests import holm, paired_p
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
-from .budget import (
-    Budget,
-    budget_of,
-    budget_sort_key,
-    describe_budget,
-)
-from .growth import (
-    growth_table,
-    read_growth,
-)
+from .budget import Budget, budget_of, budget_sort_key, describe_budget
+from .growth import growth_table, read_growth
 from .solver_transfer import PUBLISHED_TEST_IMAGES
-from .table1_rows import (
-    ROWS,
-    Row,
-    row_of,
-)
+from .table1_rows import ROWS, Row, row_of
 
 __all__ = ["table1"]
 

@@ -12,12 +12,7 @@ from torch import Tensor, nn
 from ...nn.likelihoods import observation_noise
 from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
-from .recurrence import (
-    Observations,
-    Recurrence,
-    Series,
-    States,
-)
+from .recurrence import Observations, Recurrence, Series, States
 
 __all__ = ["Autoregressive"]
 

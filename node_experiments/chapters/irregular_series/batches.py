@@ -14,10 +14,7 @@ from torch import Tensor
 
 from ...data.ragged import RaggedSeries
 from ...data.seeded_batches import epoch_generator
-from ...data.time_series import (
-    SeriesBatches,
-    TimeSeries,
-)
+from ...data.time_series import SeriesBatches, TimeSeries
 from ...errors import DataError
 from .centring import Centre
 from .time_unit import UNKNOWN, TimeUnit

@@ -12,15 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import (
-    COLORS,
-    SMALLEST,
-    TRUTH,
-    WIDTH,
-    legend_below,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, SMALLEST, TRUTH, WIDTH, legend_below, new_figure, style
 from ...training.loop import Trainer
 from ...training.random_state import seeded
 from .bands import bands, predictive_mean

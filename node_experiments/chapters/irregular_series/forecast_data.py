@@ -12,9 +12,7 @@ from torch import Tensor
 
 from ...data.ragged import RaggedSeries
 from ...data.scaling import Scaling
-from ...data.time_series import (
-    SeriesBatches,
-)
+from ...data.time_series import SeriesBatches
 from ...errors import DataError
 from .batches import ForecastBatch, ForecastBatches, Forecasts
 from .settings import ForecastingConfig

@@ -17,10 +17,7 @@ from torch.nn.functional import pad
 from ...nn.augmentation import append_zeros
 from ...nn.ode_module import ODEModule
 from ...nn.regularizers import RegularizedField
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 
 __all__ = ["ConstantState", "Decay", "GapField", "GapFlow"]
 

@@ -13,14 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.cache import (
-    cache_folder,
-    cached,
-)
-from ...data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from ...data.cache import cache_folder, cached
+from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
 from ...errors import DataError

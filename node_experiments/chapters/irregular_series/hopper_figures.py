@@ -10,13 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import (
-    COLORS,
-    WIDTH,
-    legend_below,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, WIDTH, legend_below, new_figure, style
 from ...training.loop import Trainer
 from .figures import mean_at_targets, time_label
 from .hopper_body import sticks

@@ -11,16 +11,9 @@ import numpy as np
 import torch
 
 from ...data.cache import cache_folder
-from ...data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
-from ...data.splits import (
-    Split,
-    group_split,
-    random_split,
-)
+from ...data.splits import Split, group_split, random_split
 from ...errors import DataError
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data

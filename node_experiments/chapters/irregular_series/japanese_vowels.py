@@ -9,10 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data

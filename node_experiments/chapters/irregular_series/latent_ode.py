@@ -7,10 +7,7 @@ from torch import Tensor, nn
 
 from ...nn.latent_trajectory import LatentTrajectory
 from .gru_unit import tanh_mlp
-from .vae import (
-    SeriesEncoder,
-    SeriesVAE,
-)
+from .vae import SeriesEncoder, SeriesVAE
 
 __all__ = ["IrregularLatentODE", "LatentODEPoisson", "PoissonDynamics"]
 

@@ -29,11 +29,7 @@ from .table_cells import (
 )
 from .table_columns import check_names, long_columns, require_column
 from .table_format import MISSING, Columns, TableFormat
-from .table_properties import (
-    labels_of_rows,
-    labels_of_series,
-    static_of_series,
-)
+from .table_properties import labels_of_rows, labels_of_series, static_of_series
 from .table_times import times_of, warn_of_clock_change, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]

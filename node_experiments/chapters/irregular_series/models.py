@@ -10,41 +10,19 @@ from ...config import ConfigError
 from ...nn.augmentation import warn_if_overaugmented
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .autoregressive import Autoregressive
 from .baselines import mean_of
 from .forecast_data import ForecastData
-from .gap_dynamics import (
-    ConstantState,
-    Decay,
-    GapFlow,
-)
-from .gru_unit import (
-    small_weights,
-    tanh_mlp,
-)
+from .gap_dynamics import ConstantState, Decay, GapFlow
+from .gru_unit import small_weights, tanh_mlp
 from .imputation import Imputation
-from .latent_ode import (
-    Autonomous,
-    IrregularLatentODE,
-    LatentODEPoisson,
-    PoissonDynamics,
-)
-from .official_bugs import (
-    BatchFlippingRNNVAE,
-    MisreadGaps,
-    MisreadODERNN,
-)
+from .latent_ode import Autonomous, IrregularLatentODE, LatentODEPoisson, PoissonDynamics
+from .official_bugs import BatchFlippingRNNVAE, MisreadGaps, MisreadODERNN
 from .recurrence import Recurrence
 from .rnn_vae import RNNVAE
 from .settings import SeriesModelConfig
-from .vae import (
-    SeriesEncoder,
-    SeriesVAE,
-)
+from .vae import SeriesEncoder, SeriesVAE
 
 __all__ = ["autoregressive", "variational"]
 

@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from .autoregressive import Autoregressive
-from .recurrence import (
-    Observations,
-    Recurrence,
-    Series,
-)
+from .recurrence import Observations, Recurrence, Series
 from .rnn_vae import RNNVAE
 
 __all__ = ["BatchFlippingRNNVAE", "MisreadGaps", "MisreadODERNN"]

@@ -7,10 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
 from .forecast_data import ForecastData, forecast_data

@@ -17,25 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...data.cache import (
-    cache_folder,
-    cached,
-)
-from ...data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from ...data.cache import cache_folder, cached
+from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import random_split
 from ...errors import DataError
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import PhysioNet2012Config
-from .text_archives import (
-    find_source,
-    text_files,
-    text_lines,
-)
+from .text_archives import find_source, text_files, text_lines
 from .time_unit import TimeUnit
 
 __all__ = ["DESCRIPTORS", "PARAMETERS", "load_physionet", "physionet_data", "physionet_files"]

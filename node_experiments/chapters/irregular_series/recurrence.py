@@ -13,10 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from .gap_dynamics import (
-    ConstantState,
-    GapFlow,
-)
+from .gap_dynamics import ConstantState, GapFlow
 from .gru_unit import GRUUnit, tanh_mlp
 from .imputation import Imputation
 

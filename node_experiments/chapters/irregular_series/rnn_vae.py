@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .recurrence import Series
-from .vae import (
-    SeriesEncoder,
-    SeriesVAE,
-)
+from .vae import SeriesEncoder, SeriesVAE
 
 __all__ = ["RNNVAE", "at_places"]
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from ...data.splits import (
-    TRAIN_FRACTION,
-    Split,
-    group_split,
-    random_split,
-    stratified_split,
-)
+from ...data.splits import TRAIN_FRACTION, Split, group_split, random_split, stratified_split
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .measurements import Measurements

@@ -21,12 +21,7 @@ from .bands import warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
 from .forecast_data import ForecastData
-from .metrics import (
-    classification_metrics,
-    cross_entropy,
-    mean_over_observed,
-    squared_error,
-)
+from .metrics import classification_metrics, cross_entropy, mean_over_observed, squared_error
 from .settings import SeriesModelConfig
 
 if TYPE_CHECKING:

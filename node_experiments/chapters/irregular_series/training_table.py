@@ -13,13 +13,7 @@ from ...errors import DataError
 from .measurements import Measurements, read_measurements
 from .missing_codes import is_known
 from .settings import CSVConfig
-from .table_cells import (
-    has_words,
-    number_of,
-    shortest_text,
-    text_of,
-    words_for_unknown,
-)
+from .table_cells import has_words, number_of, shortest_text, text_of, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
 from .table_guesses import rounded

@@ -9,12 +9,7 @@ from torch import Tensor, nn
 from ...nn.likelihoods import observation_noise
 from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
-from .recurrence import (
-    Observations,
-    Recurrence,
-    Series,
-    reversed_in_time,
-)
+from .recurrence import Observations, Recurrence, Series, reversed_in_time
 
 __all__ = ["SeriesEncoder", "SeriesVAE"]
 

@@ -9,11 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...nn.likelihoods import (
-    gaussian_nll,
-    sample_normal,
-    standard_normal_kl,
-)
+from ...nn.likelihoods import gaussian_nll, sample_normal, standard_normal_kl
 from .chapter import LatentODEConfig
 from .forecasting import ForecastErrors
 

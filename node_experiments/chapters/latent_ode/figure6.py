@@ -9,11 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
 from ...data.time_series import SeriesBatch
-from ...figures.style import (
-    COLORS,
-    TRUTH,
-    new_figure,
-)
+from ...figures.style import COLORS, TRUTH, new_figure
 
 __all__ = ["data_flow_figure"]
 

@@ -8,13 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...data.events import EventData
-from ...figures.style import (
-    COLORS,
-    TRUTH,
-    legend_below,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, TRUTH, legend_below, new_figure, style
 from ...training.loop import Trainer
 
 __all__ = ["poisson_figures"]

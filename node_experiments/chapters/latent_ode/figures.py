@@ -15,10 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from ...data.time_series import (
-    SeriesBatch,
-    TimeSeries,
-)
+from ...data.time_series import SeriesBatch, TimeSeries
 from ...figures.style import (
     COLORS,
     TRUTH,

@@ -19,10 +19,7 @@ from ...nn.cpu.tall_mlp import TallMLP
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.likelihoods import sample_normal
 from ...nn.mlp import mlp
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import LatentODEConfig
 from .spirals import SpiralData
 

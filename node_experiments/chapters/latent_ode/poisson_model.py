@@ -13,16 +13,9 @@ from ...data.events import EventData
 from ...nn.augmentation import warn_if_overaugmented
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import PoissonLatentODEConfig
-from .model import (
-    LatentVectorField,
-    RecognitionRNN,
-    Series,
-)
+from .model import LatentVectorField, RecognitionRNN, Series
 
 __all__ = ["PoissonField", "PoissonLatentODE", "poisson_latent_ode"]
 

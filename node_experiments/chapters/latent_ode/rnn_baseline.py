@@ -12,10 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.cpu.elman import ElmanNetwork
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import RecurrentConfig
 from .model import Series
 from .spirals import SpiralData

@@ -11,12 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...data.time_series import (
-    Points,
-    SeriesBatch,
-    SeriesBatches,
-    TimeSeries,
-)
+from ...data.time_series import Points, SeriesBatch, SeriesBatches, TimeSeries
 from ...errors import DataError
 from .chapter import SpiralsConfig
 

@@ -11,17 +11,7 @@ from pandas import DataFrame
 from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED, Comparison, compare
 from ...reports.records import differences
 from ...reports.table import Cell, Estimate, ReportTable
-from .table2_runs import (
-    ALL,
-    COUNTS,
-    LATENT,
-    MODELS,
-    RECURRENT,
-    Cells,
-    collect,
-    numbers,
-    scored,
-)
+from .table2_runs import ALL, COUNTS, LATENT, MODELS, RECURRENT, Cells, collect, numbers, scored
 
 __all__ = ["PAPER", "cell", "details", "table2"]
 

@@ -13,16 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.ode_module import ODEModule
-from ...ode import (
-    Gradient,
-    Solver,
-    solve,
-)
+from ...ode import Gradient, Solver, solve
 from .divergence import Divergence
-from .flow import (
-    check_points,
-    normal_log_density,
-)
+from .flow import check_points, normal_log_density
 
 __all__ = ["ContinuousFlow", "DensityField"]
 

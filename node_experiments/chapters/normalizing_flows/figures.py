@@ -12,19 +12,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
 
-from ...figures.style import (
-    new_figure,
-    style,
-)
+from ...figures.style import new_figure, style
 from ...tracking.animation import Film
 from ...tracking.arrays import Arrays
 from ...training.loop import Callback, Trainer
 from .continuous_flow import ContinuousFlow
-from .draw_panels import (
-    draw_density,
-    draw_points,
-    draw_target,
-)
+from .draw_panels import draw_density, draw_points, draw_target
 from .panels import flow_panels
 
 __all__ = ["flow_callbacks", "flow_figures", "flow_frames"]

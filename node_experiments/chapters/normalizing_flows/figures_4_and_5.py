@@ -11,19 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy.typing import NDArray
 
-from ...figures.style import (
-    COLORS,
-    SMALLEST,
-    WIDTH,
-    log_scale,
-    new_figure,
-    style,
-)
-from .draw_panels import (
-    draw_density,
-    draw_points,
-    draw_target,
-)
+from ...figures.style import COLORS, SMALLEST, WIDTH, log_scale, new_figure, style
+from .draw_panels import draw_density, draw_points, draw_target
 
 __all__ = ["density_matching_figure", "loss_curves_figure", "maximum_likelihood_figure"]
 

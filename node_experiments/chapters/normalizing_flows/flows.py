@@ -6,10 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import (
     ContinuousFlowConfig,
     FFJORDConfig,

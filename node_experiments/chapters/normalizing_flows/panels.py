@@ -15,10 +15,7 @@ from torch import Tensor
 
 from ...nn.swap_solver import temporary_solver
 from ...ode import Solver
-from .grid import (
-    log_density_on,
-    square_grid,
-)
+from .grid import log_density_on, square_grid
 
 __all__ = ["FRACTIONS", "flow_panels"]
 

@@ -13,10 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .flow import (
-    check_points,
-    normal_log_density,
-)
+from .flow import check_points, normal_log_density
 
 __all__ = ["PlanarNF"]
 

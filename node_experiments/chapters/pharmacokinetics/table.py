@@ -9,14 +9,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.budget import with_same_budget
-from ...reports.records import (
-    has,
-    left_out,
-    most_alike,
-    one_per_seed,
-    trainings,
-    unfinished,
-)
+from ...reports.records import has, left_out, most_alike, one_per_seed, trainings, unfinished
 from ...reports.seed_tests import cross_validation_p, describe_comparison, holm
 from ...reports.table import Estimate, ReportTable
 from ...reports.verdicts import epoch_sentence

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 
 from ...nn.augmentation import append_zeros, warn_if_overaugmented
 from ...nn.ode_module import ODEModule
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import NeuralODEConfig
 
 __all__ = ["CubicField", "NeuralODE", "neural_ode"]

@@ -10,12 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...figures.style import (
-    COLORS,
-    SMALLEST,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, SMALLEST, new_figure, style
 from ...training.loop import Trainer
 
 __all__ = ["depth_figures", "evaluation_points"]

@@ -8,10 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...nn.ode_module import ODEModule
-from ...ode import (
-    Gradient,
-    Solver,
-)
+from ...ode import Gradient, Solver
 from .chapter import DepthPairConfig
 
 __all__ = ["DepthODE", "DepthPair", "ResidualSteps", "TimeField", "depth_pair"]

@@ -8,14 +8,7 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
-from ...figures.style import (
-    COLORS,
-    TRUTH,
-    legend_below,
-    mark_start,
-    new_figure,
-    style,
-)
+from ...figures.style import COLORS, TRUTH, legend_below, mark_start, new_figure, style
 from ...tracking.animation import Animation
 from ...training.loop import Callback, Trainer
 

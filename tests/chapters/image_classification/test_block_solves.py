@@ -11,10 +11,7 @@ from node_experiments.chapters.image_classification.figure3_measure import (
     block_solves,
 )
 from node_experiments.chapters.image_classification.ode_block import ODEBlock
-from node_experiments.ode import (
-    Adjoint,
-    Solver,
-)
+from node_experiments.ode import Adjoint, Solver
 
 TOLERANCES = (1e-2, 1e-4, 1e-6)
 

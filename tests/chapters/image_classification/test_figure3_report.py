@@ -7,10 +7,7 @@ import math
 import pytest
 import yaml
 
-from node_experiments.chapters.image_classification.figure3_report import (
-    figure3,
-    panels,
-)
+from node_experiments.chapters.image_classification.figure3_report import figure3, panels
 from node_experiments.chapters.image_classification.figure3_verdicts import verdicts
 from node_experiments.cli.report import main
 from node_experiments.runs import load_runs

@@ -6,10 +6,7 @@ import pytest
 import torch
 
 from node_experiments.chapters.image_classification import downloads
-from node_experiments.chapters.image_classification.idx import (
-    FILES,
-    read_idx,
-)
+from node_experiments.chapters.image_classification.idx import FILES, read_idx
 from node_experiments.errors import DataError
 
 

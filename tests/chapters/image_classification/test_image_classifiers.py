@@ -21,12 +21,7 @@ from node_experiments.chapters.image_classification.networks import (
 from node_experiments.chapters.image_classification.ode_block import TimeConv2d
 from node_experiments.chapters.image_classification.official_weights import load_official_odenet
 from node_experiments.chapters.image_classification.residual_blocks import ResidualBlock
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Solver, solve
 
 
 def data_of(shape, classes):

@@ -2,10 +2,7 @@ import pytest
 import torch
 
 from node_experiments.chapters.image_classification import downloads
-from node_experiments.chapters.image_classification.augmentation import (
-    random_affine,
-    random_crop,
-)
+from node_experiments.chapters.image_classification.augmentation import random_affine, random_crop
 from node_experiments.chapters.image_classification.batches import (
     EvaluationBatches,
     ImageSet,

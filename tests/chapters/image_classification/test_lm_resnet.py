@@ -6,17 +6,10 @@ import pytest
 import torch
 
 from node_experiments.chapters.image_classification.chapter import ResNetConfig
-from node_experiments.chapters.image_classification.lm_resnet import (
-    LMResNet,
-    MultistepBlock,
-)
+from node_experiments.chapters.image_classification.lm_resnet import LMResNet, MultistepBlock
 from node_experiments.chapters.image_classification.networks import resnet
 from node_experiments.chapters.image_classification.residual_blocks import ResidualFunction
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Backprop, Solver, solve
 
 
 def images(shape, classes):

@@ -7,10 +7,7 @@ import torch
 
 from node_experiments.chapters.image_classification import mnist
 from node_experiments.chapters.image_classification.chapter import ImagesConfig
-from node_experiments.chapters.image_classification.datasets import (
-    as_image_set,
-    image_data,
-)
+from node_experiments.chapters.image_classification.datasets import as_image_set, image_data
 from node_experiments.data.cache import cache_folder
 from node_experiments.errors import DataError
 

@@ -8,10 +8,7 @@ import pytest
 import torch
 import yaml
 
-from node_experiments.chapters.image_classification.growth import (
-    exponent,
-    read_growth,
-)
+from node_experiments.chapters.image_classification.growth import exponent, read_growth
 from node_experiments.chapters.image_classification.table1 import table1
 from node_experiments.chapters.image_classification.table1_rows import ROWS
 from node_experiments.cli.report import main

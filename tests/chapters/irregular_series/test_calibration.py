@@ -8,10 +8,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from node_experiments.chapters.irregular_series.band_scores import (
-    band_scores,
-    held_out_forecasts,
-)
+from node_experiments.chapters.irregular_series.band_scores import band_scores, held_out_forecasts
 from node_experiments.chapters.irregular_series.bands import (
     PredictionContext,
     PredictiveNoise,

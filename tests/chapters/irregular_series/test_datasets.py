@@ -10,16 +10,9 @@ from node_experiments.chapters.irregular_series.batches import ForecastBatches, 
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.time_unit import TimeUnit
-from node_experiments.data.ragged import (
-    RaggedSeries,
-    ragged,
-)
+from node_experiments.data.ragged import RaggedSeries, ragged
 from node_experiments.data.scaling import Scaling
-from node_experiments.data.splits import (
-    group_split,
-    ordered_split,
-    random_split,
-)
+from node_experiments.data.splits import group_split, ordered_split, random_split
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.errors import DataError
 

@@ -10,18 +10,8 @@ import torch
 from node_experiments.chapters import datasets
 from node_experiments.chapters.irregular_series import hopper_figures as hopper_figures
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
-from node_experiments.chapters.irregular_series.hopper import (
-    BODY,
-    FEATURES,
-    STEPS,
-    on_grid,
-)
-from node_experiments.chapters.irregular_series.hopper_body import (
-    BODIES,
-    OFFSETS,
-    STICKS,
-    sticks,
-)
+from node_experiments.chapters.irregular_series.hopper import BODY, FEATURES, STEPS, on_grid
+from node_experiments.chapters.irregular_series.hopper_body import BODIES, OFFSETS, STICKS, sticks
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.time_unit import TimeUnit
 from node_experiments.data.scaling import Scaling

@@ -25,10 +25,7 @@ from node_experiments.chapters.irregular_series.shipped.package_files import (
     shipped_path,
 )
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
-from node_experiments.chapters.irregular_series.simple_forecasts import (
-    last_values,
-    simple_errors,
-)
+from node_experiments.chapters.irregular_series.simple_forecasts import last_values, simple_errors
 from node_experiments.config import ConfigError
 from node_experiments.data.table_file import read_table
 from node_experiments.data.time_series import TimeSeries

@@ -13,11 +13,7 @@ from node_experiments.chapters.chapter import resolve
 from node_experiments.chapters.irregular_series import gap_dynamics
 from node_experiments.chapters.irregular_series.bands import roll_out_in_steps
 from node_experiments.chapters.irregular_series.chapter import CHAPTER
-from node_experiments.chapters.irregular_series.gap_dynamics import (
-    ConstantState,
-    Decay,
-    GapFlow,
-)
+from node_experiments.chapters.irregular_series.gap_dynamics import ConstantState, Decay, GapFlow
 from node_experiments.chapters.irregular_series.gru_unit import GRUUnit
 from node_experiments.chapters.irregular_series.imputation import Imputation
 from node_experiments.chapters.irregular_series.latent_ode import PoissonDynamics
@@ -31,11 +27,7 @@ from node_experiments.chapters.irregular_series.settings import SeriesModelConfi
 from node_experiments.config import ConfigError
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.regularizers import Regularizer
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Adjoint, Backprop, Solver
 
 TIGHT = Solver("dopri5", rtol=1e-9, atol=1e-11)
 DIM = 3

@@ -6,23 +6,14 @@ import hashlib
 import pytest
 import torch
 
-from node_experiments.chapters.irregular_series import (
-    hopper,
-    japanese_vowels,
-)
-from node_experiments.chapters.irregular_series.hopper import (
-    hopper_data,
-    load_hopper,
-)
+from node_experiments.chapters.irregular_series import hopper, japanese_vowels
+from node_experiments.chapters.irregular_series.hopper import hopper_data, load_hopper
 from node_experiments.chapters.irregular_series.japanese_vowels import (
     japanese_vowels_data,
     parse_ts,
     shipped,
 )
-from node_experiments.chapters.irregular_series.periodic import (
-    periodic_curves,
-    periodic_data,
-)
+from node_experiments.chapters.irregular_series.periodic import periodic_curves, periodic_data
 from node_experiments.chapters.irregular_series.settings import (
     HopperConfig,
     JapaneseVowelsConfig,

@@ -30,10 +30,7 @@ from node_experiments.chapters.irregular_series.variational_tasks import (
 )
 from node_experiments.data.time_series import TimeSeries
 from node_experiments.nn.likelihoods import gaussian_log_likelihood
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 from node_experiments.training.loop import Trainer
 from tests.grids import by_turns
 

@@ -5,20 +5,10 @@ import torch
 from torch import nn
 
 from node_experiments.chapters.latent_ode.chapter import LatentODEConfig
-from node_experiments.chapters.latent_ode.model import (
-    LatentODE,
-    RecognitionRNN,
-)
+from node_experiments.chapters.latent_ode.model import LatentODE, RecognitionRNN
 from node_experiments.data.time_series import TimeSeries
-from node_experiments.nn.latent_trajectory import (
-    LatentTrajectory,
-    read_between_knots,
-)
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-)
+from node_experiments.nn.latent_trajectory import LatentTrajectory, read_between_knots
+from node_experiments.ode import Adjoint, Backprop, Solver
 
 TIGHT = Solver("dopri5", rtol=1e-10, atol=1e-12)
 

@@ -7,10 +7,7 @@ import torch
 from scipy import integrate, stats
 
 from node_experiments.chapters.latent_ode.chapter import PoissonConfig
-from node_experiments.chapters.latent_ode.poisson_events import (
-    poisson_data,
-    thinning,
-)
+from node_experiments.chapters.latent_ode.poisson_events import poisson_data, thinning
 from node_experiments.errors import DataError
 
 SMALL = {"train_size": 30, "validation_size": 6, "test_size": 8, "batch_size": 10, "passes": 1}

@@ -11,10 +11,7 @@ from node_experiments.chapters.latent_ode.poisson_elbo import (
 )
 from node_experiments.chapters.latent_ode.poisson_events import poisson_data
 from node_experiments.chapters.latent_ode.poisson_model import PoissonLatentODE
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 SMALL = {"train_size": 30, "validation_size": 0, "test_size": 8, "batch_size": 10, "passes": 1}
 TIGHT = Solver("dopri5", rtol=1e-7, atol=1e-8)

@@ -7,10 +7,7 @@ from matplotlib.figure import Figure
 
 from node_experiments.chapters.latent_ode.chapter import SpiralsConfig
 from node_experiments.chapters.latent_ode.figures import limit_to_curve
-from node_experiments.chapters.latent_ode.spirals import (
-    spiral_curves,
-    spiral_data,
-)
+from node_experiments.chapters.latent_ode.spirals import spiral_curves, spiral_data
 
 SMALL = {"train_size": 40, "validation_size": 10, "test_size": 20, "batch_size": 16, "passes": 2}
 

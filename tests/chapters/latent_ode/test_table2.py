@@ -5,10 +5,7 @@ import json
 import pytest
 import yaml
 
-from node_experiments.chapters.latent_ode.table2 import (
-    details,
-    table2,
-)
+from node_experiments.chapters.latent_ode.table2 import details, table2
 from node_experiments.cli.report import main
 from tests.written import markdown
 

@@ -11,21 +11,13 @@ from node_experiments.chapters.latent_ode.chapter import (
     RecurrentConfig,
     SpiralsConfig,
 )
-from node_experiments.chapters.latent_ode.elbo import (
-    LatentODETask,
-)
-from node_experiments.chapters.latent_ode.forecasting import (
-    ForecastErrors,
-    NextObservation,
-)
+from node_experiments.chapters.latent_ode.elbo import LatentODETask
+from node_experiments.chapters.latent_ode.forecasting import ForecastErrors, NextObservation
 from node_experiments.chapters.latent_ode.model import LatentODE
 from node_experiments.chapters.latent_ode.rnn_baseline import RecurrentForecaster
 from node_experiments.chapters.latent_ode.spirals import spiral_data
 from node_experiments.nn.likelihoods import gaussian_nll, standard_normal_kl
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 SMALL = {"train_size": 40, "validation_size": 0, "test_size": 20, "batch_size": 16, "passes": 1}
 

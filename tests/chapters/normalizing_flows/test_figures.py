@@ -11,17 +11,10 @@ from node_experiments.chapters.normalizing_flows.chapter import PlanarCNFConfig,
 from node_experiments.chapters.normalizing_flows.flow import normal_log_density
 from node_experiments.chapters.normalizing_flows.flows import planar_cnf
 from node_experiments.chapters.normalizing_flows.grid import square_grid
-from node_experiments.chapters.normalizing_flows.panels import (
-    FRACTIONS,
-    flow_panels,
-    in_255ths,
-)
+from node_experiments.chapters.normalizing_flows.panels import FRACTIONS, flow_panels, in_255ths
 from node_experiments.chapters.normalizing_flows.planar_nf import PlanarNF
 from node_experiments.chapters.normalizing_flows.point_sets import point_data
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 
 DATA = point_data(PointsConfig(name="two_moons", batch_size=16, batches=1, test_size=50))
 

@@ -13,31 +13,14 @@ from node_experiments.chapters.normalizing_flows.chapter import (
 )
 from node_experiments.chapters.normalizing_flows.concat_squash import ConcatSquashMLP
 from node_experiments.chapters.normalizing_flows.continuous_flow import ContinuousFlow
-from node_experiments.chapters.normalizing_flows.divergence import (
-    Divergence,
-    trace_of,
-)
-from node_experiments.chapters.normalizing_flows.flow import (
-    DimensionError,
-    normal_log_density,
-)
-from node_experiments.chapters.normalizing_flows.flows import (
-    ffjord,
-    hamiltonian_cnf,
-    planar_cnf,
-)
+from node_experiments.chapters.normalizing_flows.divergence import Divergence, trace_of
+from node_experiments.chapters.normalizing_flows.flow import DimensionError, normal_log_density
+from node_experiments.chapters.normalizing_flows.flows import ffjord, hamiltonian_cnf, planar_cnf
 from node_experiments.chapters.normalizing_flows.hamiltonian import HamiltonianField
 from node_experiments.chapters.normalizing_flows.planar_cnf import PlanarField
 from node_experiments.chapters.normalizing_flows.planar_nf import PlanarNF
 from node_experiments.nn import ode_module
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Checkpoint,
-    Discrete,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Solver, solve
 from tests.grids import always
 
 TIGHT = Solver("dopri8", rtol=1e-9, atol=1e-9)

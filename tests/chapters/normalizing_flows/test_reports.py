@@ -8,11 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from node_experiments.chapters.normalizing_flows import (
-    figure4,
-    figure5,
-    matching_report,
-)
+from node_experiments.chapters.normalizing_flows import figure4, figure5, matching_report
 from node_experiments.chapters.normalizing_flows.energies import ENERGIES
 from node_experiments.cli.report import main
 from node_experiments.runner.compose import configs_folder

@@ -13,23 +13,14 @@ from node_experiments.chapters.normalizing_flows.chapter import (
     PointsConfig,
 )
 from node_experiments.chapters.normalizing_flows.density_matching import DensityMatching
-from node_experiments.chapters.normalizing_flows.energies import (
-    ENERGIES,
-    energy_data,
-)
+from node_experiments.chapters.normalizing_flows.energies import ENERGIES, energy_data
 from node_experiments.chapters.normalizing_flows.flow import normal_log_density
-from node_experiments.chapters.normalizing_flows.flows import (
-    ffjord,
-    planar_cnf,
-)
+from node_experiments.chapters.normalizing_flows.flows import ffjord, planar_cnf
 from node_experiments.chapters.normalizing_flows.grid import integral
 from node_experiments.chapters.normalizing_flows.maximum_likelihood import MaximumLikelihood
 from node_experiments.chapters.normalizing_flows.planar_nf import PlanarNF
 from node_experiments.chapters.normalizing_flows.point_sets import point_data
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-)
+from node_experiments.ode import Backprop, Solver
 from tests.grids import by_turns
 
 SOLVER = Solver("dopri5", rtol=1e-5, atol=1e-5)

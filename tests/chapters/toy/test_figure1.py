@@ -6,15 +6,8 @@ import pytest
 import torch
 
 from node_experiments.chapters.toy.figure1 import evaluation_points
-from node_experiments.chapters.toy.residual_and_ode import (
-    DepthODE,
-    DepthPair,
-)
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Solver,
-)
+from node_experiments.chapters.toy.residual_and_ode import DepthODE, DepthPair
+from node_experiments.ode import Adjoint, Backprop, Solver
 from node_experiments.ode.solve import solve
 
 

@@ -8,12 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from node_experiments.ode import (
-    Gradient,
-    Solution,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Gradient, Solution, Solver, solve
 
 
 class VectorField(nn.Module):

@@ -6,14 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Discrete,
-    Solver,
-    Status,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Discrete, Solver, Status, solve
 
 from .helpers import largest_relative_difference, saved_bytes
 

@@ -3,11 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Backprop,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Backprop, Solver, solve
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from tests.grids import always
 

@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import (
-    Adjoint,
-    Checkpoint,
-    Event,
-    Interpolated,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Checkpoint, Event, Interpolated, Solver, solve
 
 WAYS = ["adjoint", "discrete", "checkpoint", "interpolated", "reversible"]
 TIMES = torch.tensor([0.0, 1.0])

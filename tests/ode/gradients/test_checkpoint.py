@@ -5,11 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Checkpoint,
-    Discrete,
-    Solver,
-)
+from node_experiments.ode import Checkpoint, Discrete, Solver
 from node_experiments.ode.gradients.checkpointed_steps import binomial_split
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from tests.grids import by_turns

@@ -6,12 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Backprop,
-    Discrete,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Backprop, Discrete, Solver, solve
 from node_experiments.ode.methods.explicit_tableaus import EXPLICIT_TABLEAUS
 from tests.grids import by_turns
 

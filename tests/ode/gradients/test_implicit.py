@@ -7,13 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Adjoint,
-    Checkpoint,
-    Discrete,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Checkpoint, Discrete, Solver, solve
 from node_experiments.ode.gradients import stage_equation
 from node_experiments.ode.methods import newton
 from node_experiments.ode.methods.implicit_tableaus import IMPLICIT_TABLEAUS

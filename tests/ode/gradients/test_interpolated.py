@@ -9,13 +9,7 @@ import weakref
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Interpolated,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Interpolated, Solver, solve
 from node_experiments.ode.gradients.adjoint_over_interpolants import StoredSolution
 from tests.grids import always
 

@@ -4,15 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.ode import (
-    Adjoint,
-    Backprop,
-    Checkpoint,
-    Discrete,
-    Reversible,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Adjoint, Backprop, Checkpoint, Discrete, Reversible, Solver, solve
 from node_experiments.training.live_bytes import LiveBytes
 
 Y0 = torch.ones(64, 8)

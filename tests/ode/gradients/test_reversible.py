@@ -5,12 +5,7 @@ import warnings
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Backprop,
-    Reversible,
-    Solver,
-    solve,
-)
+from node_experiments.ode import Backprop, Reversible, Solver, solve
 from node_experiments.ode.methods.reversible import REVERSIBLE
 from tests.grids import by_turns
 

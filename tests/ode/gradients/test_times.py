@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from node_experiments.ode import (
-    Solver,
-    solve,
-)
+from node_experiments.ode import Solver, solve
 
 
 @pytest.mark.parametrize("way", ["adjoint", "backprop", "discrete", "checkpoint"])
