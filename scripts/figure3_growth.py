@@ -90,7 +90,7 @@ def growth(runs: DataFrame) -> ReportTable:
             f"**(d) Evaluations grow while the network trains: "
             f"{claim_verdict(sum(grown), len(grown)) if any(grown) else 'does not show'}.** From "
             f"epoch {epochs[0]} to {epochs[-1]}, {changes}. Criterion: growth of more than "
-            f"{MIN_GROWTH:.0%}. A step takes {STEP} evaluations, and one step more or less also comes "
+            f"{MIN_GROWTH:.0%}. A step takes {STEP} evaluations, and one step more or less comes "
             "and goes between epochs.",
         ],
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..config.run import NOT_HASHED_OF_TRAINER
 from ..runs.jobs import split_overrides
 from .arguments import read
 from .override_checks import values
@@ -46,6 +47,7 @@ def slug(overrides: str) -> str:
     return f"{text[: LONGEST_SLUG - 7].rstrip('_')}_{checksum}"
 
 
+OF_DISPLAY = tuple(f"trainer.{name}" for name in NOT_HASHED_OF_TRAINER)
 # Settings that the parent directory names already, or that do not change what a run computes.
 NOT_IN_NAME = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
 
@@ -66,7 +68,7 @@ def run_slug(overrides: Sequence[Any], excluded: Sequence[Any]) -> str:
         word
         for word in map(str, overrides)
         if (key := word.lstrip("+~").partition("=")[0]) not in (*NOT_IN_NAME, *excluded)
-        and key not in ("trainer.progress", "trainer.loggers")
+        and key not in OF_DISPLAY
     ]
     text = slug(",".join(named))
     return f"_{text}" if text else ""

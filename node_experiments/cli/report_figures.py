@@ -11,7 +11,7 @@ from pandas import DataFrame
 
 from ..figures.comparison import cost_figure, curves_figure
 from ..figures.training import training_figure
-from ..reports.records import one_per_seed, records, settings, show, varying
+from ..reports.records import by_settings, one_per_seed, records
 from ..runs.files import write_atomically
 from ..runs.frame import read_epochs
 
@@ -49,14 +49,12 @@ def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
     Of a seed that was run repeatedly, the last run counts, as in tables.
     """
     shown = [run for run in records(runs) if read_epochs(run["directory"])]
-    found = [settings(run) for run in shown]
-    names = varying(found)
-    groups: dict[str, list[Record]] = {}
-    for run, own in zip(shown, found, strict=True):
-        label = ", ".join(f"{short(name, names)} {show(own.get(name))}" for name in names)
-        label = label or run["name"]
-        groups.setdefault(label, []).append(run)
-    return {label: one_per_seed(members) for label, members in groups.items()}
+    names, groups = by_settings(shown)
+    return {
+        ", ".join(f"{short(name, names)} {value}" for name, value in zip(names, key, strict=True))
+        or str(members[0]["name"]): one_per_seed(members)
+        for key, members in groups.items()
+    }
 
 
 def short(name: str, names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -103,23 +104,21 @@ def solve(
         solver = SOLVERS_BY_NAME.get(solver) or SOLVERS_BY_NAME.setdefault(solver, Solver(solver))
     check_arguments(solver, args, parameters)
     options = {"dense": dense, "events": events, "norm": norm is not None, "watch": watch}
+    others: dict[str, Any] = {
+        "args": args, "parameters": parameters, "throw": throw, "dense": dense, "events": events,
+        "norm": norm, "watch": watch,
+    }  # fmt: skip
     if torch.compiler.is_compiling():
         from .traced import can_be_traced, solve_traced
 
         if can_be_traced(t, solver, gradient, options):
             return solve_traced(func, y0, t, solver, args)
         eager = torch.compiler.disable(solve)
-        return eager(
-            func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
-            dense=dense, events=events, norm=norm, watch=watch,
-        )  # fmt: skip
+        return eager(func, y0, t, solver, gradient, **others)
     if torch.is_inference_mode_enabled() and solver.properties.family == "implicit":
         with torch.inference_mode(False), torch.no_grad():  # Newton's method differentiates
             y0, t, args = tree_map(outside_inference, (y0, t, args))
-            return solve(
-                func, y0, t, solver, gradient, args=args, parameters=parameters, throw=throw,
-                dense=dense, events=events, norm=norm, watch=watch,
-            )  # fmt: skip
+            return solve(func, y0, t, solver, gradient, **others | {"args": args})
     if gradient == "reversible" or getattr(gradient, "replaces_method", False):
         solver = make_gradient(gradient).solver_for(solver)
     # The halves of a state are identified by their position, like tolerances of components.
@@ -184,12 +183,12 @@ def solve(
 
         found = packed_events(events, state, arguments)
     origin = field.origin
+    precision: AbstractContextManager[object] = nullcontext()
     if casts:
         from .autocast import full_precision
 
-        with full_precision(packed.device):
-            solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
-    else:
+        precision = full_precision(packed.device)
+    with precision:
         solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
     field.check_late_draws()
     problem.constants.ignore_own_changes()
@@ -198,7 +197,7 @@ def solve(
         output.lacks_gradient = solution.ys.requires_grad and not output.requires_grad
     solution.ys = state.unpack_outputs(solution.ys)
     solution.interpolant = output
-    if throw and solution.status not in (Status.REACHED, Status.EVENT):
+    if throw and not solution.status.ok:
         raise SolveError(solution)
     return solution
 
@@ -290,7 +289,7 @@ def solve_packed(
 
 def make_solution(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     """Combine the outputs with the statistics, the status and its message."""
-    ok = trajectory.status is Status.REACHED or trajectory.status is Status.EVENT
+    ok = trajectory.status.ok
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
         end = (trajectory.outputs or ys)[-1].detach()
         # One operation: a finite sum means finite entries; it may overflow, hence a second check.

@@ -6,7 +6,6 @@ Its distribution is the equally weighted mixture of its members' (Lakshminarayan
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pandas import DataFrame
 
 from ..runs.files import FORECASTS
 from .mixtures import crps, in_central_interval
-from .records import one_per_seed, records, settings, show, varying
+from .records import by_settings, one_per_seed, records
 from .table import Cell, Estimate, ReportTable
 
 __all__ = ["ensemble_table"]
@@ -39,10 +38,7 @@ def ensemble_table(runs: DataFrame, title: str) -> ReportTable:
         for run in records(runs)
         if run["status"] == "completed" and (Path(run["directory"]) / FORECASTS).is_file()
     ]
-    names = varying([settings(run) for run in completed])
-    groups: dict[tuple[str, ...], list[Record]] = defaultdict(list)
-    for run in completed:
-        groups[tuple(show(run.get(f"config.{name}")) for name in names)].append(run)
+    names, groups = by_settings(completed)
     rows, notes = [], []
     for key, found in groups.items():
         members = one_per_seed(found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame
 
-from .records import Record, differences, one_per_seed, records, settings, show, varying
+from .records import Record, by_settings, differences, one_per_seed, records
 from .table import Cell, Estimate, ReportTable
 from .verdicts import epoch_sentence
 
@@ -71,13 +71,7 @@ def grouped(runs: DataFrame, title: str) -> ReportTable:
 def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     """Table of runs of one mode, such as training or evaluation."""
     completed = [run for run in runs if run["status"] == "completed"]
-    # A path may have held different files over time.
-    found = [settings(run) | {"dataset.sha256": run.get("data_sha256")} for run in completed]
-    names = varying(found)
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    for run, own in zip(completed, found, strict=True):
-        key = tuple(show(own.get(name)) for name in names)
-        groups.setdefault(key, []).append(run)
+    names, groups = by_settings(completed)
     tags = sorted({tag for run in completed for tag in run if is_test(tag)})
     columns = {tag: (tag, 1.0, ".4f") for tag in tags}
     columns |= {tag: column for tag, column in COLUMNS.items() if any(tag in r for r in completed)}
@@ -90,7 +84,8 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
     notes += filter(None, [epoch_sentence(completed)])
     notes += differences([completed], ignore=names, what="The runs")
-    if len({own["dataset.sha256"] for own in found if own.get("dataset.path")}) > 1:
+    own_files = [run for run in completed if run.get("config.dataset.path")]
+    if len({run.get("data_sha256") for run in own_files}) > 1:
         notes.append(
             "The runs read different data files, and so have different test data: compare only "
             "numbers of the same file."

@@ -11,11 +11,13 @@ from typing import Any
 from pandas import DataFrame
 
 from ..config import RegularizerConfig, TrainerConfig
+from ..config.run import NOT_HASHED, NOT_HASHED_OF_TRAINER
 from .table import is_missing
 
 __all__ = [
     "REPETITION",
     "Record",
+    "by_settings",
     "differences",
     "group_runs",
     "has",
@@ -31,11 +33,11 @@ __all__ = [
 ]
 
 # Settings that differ between repetitions, or say where and how to store and show a run.
-REPETITION = ("seed", "outputs", "resume", "trainer.progress", "trainer.checkpoint_minutes")
+REPETITION = ("seed", *NOT_HASHED, *(f"trainer.{name}" for name in NOT_HASHED_OF_TRAINER))
 # Settings that may differ between the seeds of a cell; a note names them.
 INCIDENTAL = ("name", "checkpoint", "trainer.threads", "trainer.log_every")
-# Settings of other modes, of file locations and of loggers.
-ELSEWHERE = ("predict.", "places.", "trainer.loggers")
+# Settings of other modes, and of file locations.
+ELSEWHERE = ("predict.", "places.")
 # A run that is older than a setting was trained as the setting's default says. These are settings
 # of the trainer, and later additions to datasets, models and schedules.
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
@@ -203,6 +205,19 @@ def varying(found: Sequence[Mapping[str, Any]]) -> list[str]:
             chosen.append(name)
             parts, count = split, len(set(split))
     return chosen
+
+
+def by_settings(runs: Sequence[Record]) -> tuple[list[str], dict[tuple[str, ...], list[Record]]]:
+    """Names of the settings that tell the runs apart, and the runs by their values as text.
+
+    A path may have held different files over time, which count as different settings.
+    """
+    found = [settings(run) | {"dataset.sha256": run.get("data_sha256")} for run in runs]
+    names = varying(found)
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for run, own in zip(runs, found, strict=True):
+        groups.setdefault(tuple(show(own.get(name)) for name in names), []).append(run)
+    return names, groups
 
 
 def by_importance(name: str) -> tuple[int, str]:

@@ -189,16 +189,30 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     """Run in `place`, or return what a completed run of the same configuration left there."""
     if result := completed_before(config, place):
         return Outcome(result, exit_code_of(result), skipped=True)
-    if config.resume not in (None, "auto"):
-        choices = read_choices(place) or choices
+    from .run import run
+
+    choices = checked_choices(config, place, choices)
+    with claimed(place):
+        return run(config, place, choices, console, live)
+
+
+def checked_choices(config: RunConfig, place: Path, choices: dict[str, Any]) -> dict[str, Any]:
+    """The choices of a run, after all checks that precede its first file.
+
+    A resumed run keeps the choices that it was started with.
+
+    Raises:
+        ConfigError: A setting, or the path of the run directory, cannot be used.
+        DataError: The user's file cannot be read.
+    """
     if config.mode == "train":
-        check_files(config)
-    from .run import check, run
+        check_files(config)  # before torch is imported
+    from .run import check
 
     check(config)
     check_path(place)
-    with claimed(place):
-        return run(config, place, choices, console, live)
+    kept = None if config.resume in (None, "auto") else read_choices(place)
+    return kept or choices
 
 
 def check_path(place: Path) -> None:
@@ -225,7 +239,7 @@ def under_torchrun(
         ConfigError: Process 0 found a fault, so that nothing can be run.
     """
     from ..training.distributed import torchrun_group
-    from .run import check, run
+    from .run import run
 
     group = torchrun_group()
     config.trainer.devices = group.size
@@ -239,7 +253,7 @@ def under_torchrun(
         place = find()
         if result := completed_before(config, place):
             return Outcome(result, exit_code_of(result), skipped=True), place
-        check(config)
+        choices = checked_choices(config, place, choices)
         with claimed(place):
             go = group.from_first((True, place))[0]
             return run(config, place, choices, console, live=False), place

@@ -8,6 +8,7 @@ import pytest
 from node_experiments.config import TrainerConfig
 from node_experiments.reports.grouped import grouped
 from node_experiments.reports.records import (
+    by_settings,
     differences,
     most_alike,
     one_per_seed,
@@ -67,6 +68,18 @@ def test_settings_of_elsewhere_and_of_a_repetition_never_count():
     other = run(1) | {f"config.{name}": value for name, value in named.items()}
     assert settings(other) == settings(run(0))
     assert most_alike([run(0), other]) == [run(0), other]
+
+
+def test_runs_are_grouped_by_what_they_computed():
+    """An older run is with one of the default, and one of another data file is not."""
+    old, default, other = run(0), run(1, accumulate=1), run(2, accumulate=4)
+    assert by_settings([old, default, other]) == (
+        ["trainer.accumulate"], {("1",): [old, default], ("4",): [other]},
+    )  # fmt: skip
+    one, two = ({**run(seed), "data_sha256": each} for seed, each in enumerate("ab"))
+    assert by_settings([one, two]) == (["dataset.sha256"], {("a",): [one], ("b",): [two]})
+    profiled = run(3, profile=True)  # takes longer, and computes the same
+    assert by_settings([old, profiled]) == ([], {(): [old, profiled]})
 
 
 def test_a_run_without_settings_of_a_trainer_is_given_none():
