@@ -154,7 +154,7 @@ GRADIENTS = (
     ),
     Mutation(
         "a format of times of day is one of dates",
-        "chapters/irregular_series/table_times.py",
+        "chapters/irregular_series/user_tables/table_times.py",
         "if has_no_date(form.time_format):",
         "if False:",
         (
@@ -164,7 +164,7 @@ GRADIENTS = (
     ),
     Mutation(
         "leading zeros of digits that are dates stay lost",
-        "chapters/irregular_series/table_times.py",
+        "chapters/irregular_series/user_tables/table_times.py",
         "text = to_fixed_width(text, time_format)",
         "text = text",
         (
@@ -404,7 +404,7 @@ NN_AND_MODELS = (
 DATA = (
     Mutation(
         "scales of a table are fitted to all series",
-        "chapters/irregular_series/series_schema.py",
+        "chapters/irregular_series/user_tables/series_schema.py",
         "np.arange(len(seen)) if training is None else np.asarray(training)",
         "np.arange(len(seen))",
         ("chapters/irregular_series/test_scales.py",),

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 
 from node_experiments import load
-from node_experiments.chapters.irregular_series.user_table import SAMPLES
+from node_experiments.chapters.irregular_series.user_tables.user_table import SAMPLES
 from node_experiments.figures.style import COLORS, new_figure, style
 from node_experiments.runner.loaded import LoadedRun
 from node_experiments.tracking.records import run_info

@@ -17,7 +17,7 @@ from node_experiments.chapters.image_classification.predict import (
     read_user_images,
     warn_if_inverted,
 )
-from node_experiments.chapters.irregular_series.user_table import SAMPLES
+from node_experiments.chapters.irregular_series.user_tables.user_table import SAMPLES
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.config.run import PredictConfig

@@ -189,9 +189,9 @@ def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool
     """Run in `place`, or return what a completed run of the same configuration left there."""
     if result := completed_before(config, place):
         return Outcome(result, exit_code_of(result), skipped=True)
+    choices = checked_choices(config, place, choices)
     from .run import run
 
-    choices = checked_choices(config, place, choices)
     with claimed(place):
         return run(config, place, choices, console, live)
 

@@ -173,7 +173,7 @@ def test_at_most_the_evaluations_of_torchdiffeq_at_equal_error(method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("grid", [(-0.7, -0.1, 0.25, 0.3, 0.5), (0.5, 1e-2, 1e-4, 1e-6, -0.3)])
 def test_steps_are_replayed_by_their_ends_and_not_by_their_sizes(method, grid):
-    """Near zero, t + (t_end - t) is not t_end, and only steps after a jump begin anew."""
+    """Near zero, t + (t_end - t) is not t_end, and only a step after a jump starts from f(y)."""
     assert any(t + (t_end - t) != t_end for t, t_end in itertools.pairwise(grid))
     w = W.clone().requires_grad_()
     y0 = torch.linspace(-1, 1, 6, dtype=torch.float64).view(2, 3)

@@ -83,8 +83,8 @@ CHAPTER = Chapter(
             f"{HERE}.csv_series:csv_data",
             "irregular_series",
             "irregular_series",
-            files=f"{HERE}.user_table:user_files",
-            check=f"{HERE}.training_table:check_table",
+            files=f"{HERE}.user_tables.user_table:user_files",
+            check=f"{HERE}.user_tables.training_table:check_table",
             learned=f"{HERE}.csv_series:restored_data",
             samples={
                 name: f"node_experiments/chapters/irregular_series/sample_files/{name}.csv"

@@ -15,14 +15,14 @@ from ...data.splits import Split
 from ...data.table_file import TableFile
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data, read_static
-from .measurements import Measurements
-from .series_schema import SeriesSchema
 from .settings import CSVConfig
-from .table_parts import parts_of
-from .time_warnings import warn_of_long_series, warn_of_two_paces
-from .training_table import read_training_table
-from .user_table import read_user_table, table_format, user_file
-from .windows import windows
+from .user_tables.measurements import Measurements
+from .user_tables.series_schema import SeriesSchema
+from .user_tables.table_parts import parts_of
+from .user_tables.time_warnings import warn_of_long_series, warn_of_two_paces
+from .user_tables.training_table import read_training_table
+from .user_tables.user_table import read_user_table, table_format, user_file
+from .user_tables.windows import windows
 
 __all__ = ["csv_data", "restored_data", "restored_schema", "table_data"]
 

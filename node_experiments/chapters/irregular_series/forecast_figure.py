@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...figures.style import COLORS, new_figure, style
-from .measurements import Measurements
-from .series_schema import SeriesSchema
+from .user_tables.measurements import Measurements
+from .user_tables.series_schema import SeriesSchema
 
 __all__ = ["forecast_figure"]
 

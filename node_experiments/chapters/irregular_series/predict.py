@@ -20,11 +20,11 @@ from ..prediction import Inputs, Prediction, Request
 from .bands import bands, warn_of_uncalibrated_bands
 from .centring import Centre
 from .forecast_figure import forecast_figure
-from .measurements import Measurements
 from .predict_source import prediction_source
-from .series_schema import SeriesSchema
-from .table_cells import text_of
-from .table_times import times_of
+from .user_tables.measurements import Measurements
+from .user_tables.series_schema import SeriesSchema
+from .user_tables.table_cells import text_of
+from .user_tables.table_times import times_of
 
 __all__ = ["predict_series", "predictions"]
 

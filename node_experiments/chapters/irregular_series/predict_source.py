@@ -14,14 +14,14 @@ from torch import Tensor
 from ...data.table_file import TableFile
 from ..prediction import Inputs, as_table
 from .csv_series import restored_schema, sha256_of
-from .later_tables import warn_of_far_series
-from .measurements import Measurements
-from .series_schema import SeriesSchema
 from .shipped.mimic_demo import first_hours
 from .shipped.pbcseq import logarithms_of_visits
-from .table_format import Columns, TableFormat
-from .user_table import read_as_written, read_user_table, user_file, with_series
-from .windows import latest_window
+from .user_tables.later_tables import warn_of_far_series
+from .user_tables.measurements import Measurements
+from .user_tables.series_schema import SeriesSchema
+from .user_tables.table_format import Columns, TableFormat
+from .user_tables.user_table import read_as_written, read_user_table, user_file, with_series
+from .user_tables.windows import latest_window
 
 __all__ = ["prediction_source"]
 

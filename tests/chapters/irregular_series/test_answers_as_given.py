@@ -7,7 +7,7 @@ import pytest
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.predict import in_user_form
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 
 HOURS = (0, 25, 49, 73)
 

@@ -10,9 +10,15 @@ import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.table_cells import parse_numbers, text_of
-from node_experiments.chapters.irregular_series.table_format import TableFormat
-from node_experiments.chapters.irregular_series.table_times import kind_of_times, times_of
+from node_experiments.chapters.irregular_series.user_tables.table_cells import (
+    parse_numbers,
+    text_of,
+)
+from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
+from node_experiments.chapters.irregular_series.user_tables.table_times import (
+    kind_of_times,
+    times_of,
+)
 from node_experiments.data.table_file import TableFile
 
 pa = pytest.importorskip("pyarrow", reason="parquet files are read by an extra")

@@ -5,8 +5,8 @@ import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.table_cells import numbers_of
-from node_experiments.chapters.irregular_series.table_format import TableFormat
+from node_experiments.chapters.irregular_series.user_tables.table_cells import numbers_of
+from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
 from node_experiments.data.table_file import TableFile
 from node_experiments.errors import DataError
 

@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.training_table import read_training_table
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.training_table import (
+    read_training_table,
+)
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.errors import DataError
 from node_experiments.runner.predict import save_arrays
 

@@ -16,14 +16,14 @@ import pytest
 import torch
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.predict import in_user_form
 from node_experiments.chapters.irregular_series.predict_source import prediction_source
-from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.table_columns import find_columns
-from node_experiments.chapters.irregular_series.table_format import TableFormat
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.measurements import read_measurements
+from node_experiments.chapters.irregular_series.user_tables.series_schema import SeriesSchema
+from node_experiments.chapters.irregular_series.user_tables.table_columns import find_columns
+from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.data.table_file import TableFile, read_table
@@ -844,7 +844,7 @@ def test_names_of_series_that_are_missing_in_a_frame(tmp_path):
 
 def test_no_python_for_each_cell_of_a_table_of_numbers(tmp_path, monkeypatch):
     """A million rows are read in seconds: rules for words see no column of numbers."""
-    from node_experiments.chapters.irregular_series import table_cells
+    from node_experiments.chapters.irregular_series.user_tables import table_cells
 
     seen = []
     real = table_cells.is_missing

@@ -10,7 +10,7 @@ import pytest
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.predict_source import prediction_source
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.errors import DataError
 
 

@@ -12,18 +12,18 @@ import torch
 
 from node_experiments import load
 from node_experiments.chapters import datasets
-from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.predict import row_times
 from node_experiments.chapters.irregular_series.predict_source import prediction_source
-from node_experiments.chapters.irregular_series.series_schema import SeriesSchema
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.chapters.irregular_series.shipped import MimicDemoConfig, PBCSeqConfig
 from node_experiments.chapters.irregular_series.shipped.mimic_demo import mimic_demo_data
 from node_experiments.chapters.irregular_series.shipped.package_files import shipped_path
 from node_experiments.chapters.irregular_series.shipped.pbcseq import pbcseq_data
-from node_experiments.chapters.irregular_series.table_columns import find_columns
-from node_experiments.chapters.irregular_series.table_format import TableFormat
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.measurements import read_measurements
+from node_experiments.chapters.irregular_series.user_tables.series_schema import SeriesSchema
+from node_experiments.chapters.irregular_series.user_tables.table_columns import find_columns
+from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.data.table_file import TableFile, read_table
 from node_experiments.errors import DataError
 from node_experiments.runner.build import resolve

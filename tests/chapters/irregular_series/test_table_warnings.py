@@ -7,10 +7,12 @@ import shlex
 import numpy as np
 import pytest
 
-from node_experiments.chapters.irregular_series.missing_codes import codes_in
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.training_table import read_training_table
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.missing_codes import codes_in
+from node_experiments.chapters.irregular_series.user_tables.training_table import (
+    read_training_table,
+)
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.errors import DataError
 
 

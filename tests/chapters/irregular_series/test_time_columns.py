@@ -7,12 +7,17 @@ import pandas as pd
 import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.measurements import read_measurements
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.table_columns import find_columns
-from node_experiments.chapters.irregular_series.table_format import Columns, TableFormat
-from node_experiments.chapters.irregular_series.training_table import read_training_table
-from node_experiments.chapters.irregular_series.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.measurements import read_measurements
+from node_experiments.chapters.irregular_series.user_tables.table_columns import find_columns
+from node_experiments.chapters.irregular_series.user_tables.table_format import (
+    Columns,
+    TableFormat,
+)
+from node_experiments.chapters.irregular_series.user_tables.training_table import (
+    read_training_table,
+)
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
 from node_experiments.data.table_file import TableFile
 from node_experiments.errors import DataError
 

@@ -8,7 +8,7 @@ import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.times_in_names import times_in_names
+from node_experiments.chapters.irregular_series.user_tables.times_in_names import times_in_names
 from node_experiments.data.table_file import TableFile
 from node_experiments.errors import DataError
 from tests.chapters.irregular_series.test_table_guesses import message

@@ -9,11 +9,13 @@ import pytest
 
 from node_experiments import load
 from node_experiments.chapters.irregular_series.csv_series import csv_data
-from node_experiments.chapters.irregular_series.measurements import Measurements
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.training_table import read_training_table
-from node_experiments.chapters.irregular_series.user_table import read_user_table
-from node_experiments.chapters.irregular_series.windows import (
+from node_experiments.chapters.irregular_series.user_tables.measurements import Measurements
+from node_experiments.chapters.irregular_series.user_tables.training_table import (
+    read_training_table,
+)
+from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
+from node_experiments.chapters.irregular_series.user_tables.windows import (
     latest_window,
     training_windows,
     windows,

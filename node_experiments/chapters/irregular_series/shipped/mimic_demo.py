@@ -17,10 +17,10 @@ from ....errors import DataError
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..simple_forecasts import simple_errors
-from ..table_cells import is_missing_name, numbers_of, text_of
-from ..table_columns import TRAINED_WITH_IT, find_columns, require_column
-from ..table_format import TableFormat
-from ..user_table import table_format
+from ..user_tables.table_cells import is_missing_name, numbers_of, text_of
+from ..user_tables.table_columns import TRAINED_WITH_IT, find_columns, require_column
+from ..user_tables.table_format import TableFormat
+from ..user_tables.user_table import table_format
 from . import VITAL_SIGNS, MimicDemoConfig
 from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped

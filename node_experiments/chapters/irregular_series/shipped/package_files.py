@@ -8,7 +8,7 @@ from pathlib import Path
 from ....data.shipped_files import shipped_file
 from ....data.table_file import TableFile, read_table
 from ..settings import CSVConfig
-from ..user_table import read_as_written, user_file, with_series
+from ..user_tables.user_table import read_as_written, user_file, with_series
 
 __all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]
 

@@ -14,9 +14,9 @@ from ....data.table_file import TableFile
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..simple_forecasts import simple_errors
-from ..table_cells import numbers_of
-from ..table_columns import require_column
-from ..user_table import table_format
+from ..user_tables.table_cells import numbers_of
+from ..user_tables.table_columns import require_column
+from ..user_tables.user_table import table_format
 from . import PBCSeqConfig
 from .logarithms import raw_name, with_logarithms
 from .package_files import own_or_shipped

@@ -27,10 +27,10 @@ from ....data.scaling import Scaling
 from ....data.table_file import TableFile, read_table
 from ....errors import DataError
 from ..forecast_data import ForecastData, forecast_data
-from ..table_cells import numbers_of, text_of
-from ..table_columns import require_column
-from ..table_format import TableFormat
 from ..time_unit import TimeUnit
+from ..user_tables.table_cells import numbers_of, text_of
+from ..user_tables.table_columns import require_column
+from ..user_tables.table_format import TableFormat
 from . import StormsConfig
 from .package_files import shipped_table
 from .storm_forecast import StormForecast

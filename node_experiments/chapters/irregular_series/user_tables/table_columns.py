@@ -9,8 +9,8 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError, Faults
+from ....data.table_file import TableFile
+from ....errors import DataError, Faults
 from .dates_in_order import warn_of_dates_in_order
 from .numeric_dates import warn_of_numeric_dates
 from .separate_dates import check_separate_dates

@@ -6,8 +6,8 @@ import re
 import shlex
 from collections.abc import Collection, Sequence
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .table_cells import NUMBER, text_of
 from .table_format import TableFormat
 from .table_times import kind_of_times, times_of

@@ -7,12 +7,12 @@ import logging
 import numpy as np
 import pandas as pd
 
-from ...config.checks import first_names
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....config.checks import first_names
+from ....data.table_file import TableFile
+from ....errors import DataError
+from ..settings import CSVConfig
 from .measurements import Measurements, read_measurements
 from .missing_codes import is_known
-from .settings import CSVConfig
 from .table_cells import has_words, number_of, shortest_text, text_of, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat

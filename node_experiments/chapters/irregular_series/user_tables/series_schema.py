@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...config.checks import first_names
-from ...data.ragged import RaggedSeries, ragged
-from ...data.scaling import Scaling
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....config.checks import first_names
+from ....data.ragged import RaggedSeries, ragged
+from ....data.scaling import Scaling
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .measurements import Measurements, read_measurements
 from .series_times import SeriesTimes
 from .table_format import Columns, TableFormat

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .numeric_dates import reject_numeric_dates
 from .table_cells import NUMBER, parse_numbers, text_of
 from .table_format import TableFormat

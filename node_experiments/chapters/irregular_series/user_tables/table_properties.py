@@ -6,8 +6,8 @@ import logging
 
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .table_cells import is_missing_name, numbers_of, shortest_text, text_of, words_for_unknown
 from .table_columns import TRAINED_WITH_IT, require_column
 from .table_format import Columns, TableFormat

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...data.table_file import TableFile
+from ....data.table_file import TableFile
 from .table_cells import NUMBER, text_of
 
 __all__ = ["TimeColumns", "times_in_names"]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [

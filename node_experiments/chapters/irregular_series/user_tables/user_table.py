@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ...data.table_file import TableFile, read_table
-from ...errors import DataError
-from .settings import CSVConfig
+from ....data.table_file import TableFile, read_table
+from ....errors import DataError
+from ..settings import CSVConfig
 from .table_format import TableFormat
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 SERIES = "series"  # name of the series column that is added to a table without one
-SAMPLE, SAMPLES = "sample:", Path(__file__).parent / "sample_files"
+SAMPLE, SAMPLES = "sample:", Path(__file__).parents[1] / "sample_files"
 
 
 def user_file(settings: CSVConfig) -> Path:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from ...config.checks import first_names
-from ...data.table_file import TableFile
+from ....config.checks import first_names
+from ....data.table_file import TableFile
 from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 from .time_forms import like_dates

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ...data.table_file import TableFile
+from ....data.table_file import TableFile
 from .table_cells import text_of
 from .table_format import TableFormat
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .table_cells import (
     codes_of,
     is_missing,

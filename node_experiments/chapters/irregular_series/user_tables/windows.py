@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ...data.splits import TRAIN_FRACTION, Split
+from ....data.splits import TRAIN_FRACTION, Split
 from .measurements import Measurements
 
 __all__ = ["latest_window", "training_windows", "windows"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from ...errors import DataError
+from ....errors import DataError
+from ..time_unit import TimeUnit
 from .measurements import Measurements
 from .table_format import TableFormat
 from .table_times import clock_times, dates_of
-from .time_unit import TimeUnit
 
 __all__ = ["SeriesTimes"]
 

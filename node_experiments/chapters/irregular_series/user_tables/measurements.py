@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...config.checks import first_names
-from ...data.table_file import TableFile
-from ...errors import DataError, Faults
+from ....config.checks import first_names
+from ....data.table_file import TableFile
+from ....errors import DataError, Faults
 from .long_table import feature_key, pivot, reject_duplicate
 from .table_cells import (
     NUMBER,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...data.splits import TRAIN_FRACTION, Split, group_split, random_split, stratified_split
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.splits import TRAIN_FRACTION, Split, group_split, random_split, stratified_split
+from ....data.table_file import TableFile
+from ....errors import DataError
+from ..settings import CSVConfig
 from .measurements import Measurements
-from .settings import CSVConfig
 from .table_cells import names_of_series, nonempty_column
 from .table_format import NAMELESS, Columns
 from .user_table import table_format

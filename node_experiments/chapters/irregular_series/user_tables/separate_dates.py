@@ -10,8 +10,8 @@ from math import lgamma
 import numpy as np
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .numeric_dates import are_eight_digits
 from .table_cells import parse_numbers, text_of
 from .table_format import TableFormat

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...data.table_file import TableFile
-from ...errors import DataError
+from ....data.table_file import TableFile
+from ....errors import DataError
 from .table_cells import text_of
 from .table_format import TableFormat
 from .time_remedies import WANTED

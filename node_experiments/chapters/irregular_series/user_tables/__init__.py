@@ -1,0 +1,1 @@
+"""A user's table: what its columns, times and cells mean, and the series that it holds."""
