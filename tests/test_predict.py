@@ -106,7 +106,8 @@ def test_no_input_is_written_over(tmp_path, monkeypatch):
     config = composed_config([*words, "dataset.path=patients.csv"])
     for asked in (
         {"out": "patients.csv"}, {"out": str(tmp_path / "patients.csv")}, {"out": "link.csv"},
-        {"out": "start.npz", "points": "start.npz"}, {"out": "when.csv", "times": "when.csv:t"},
+        {"out": "start.npz", "points": "start.npz"}, {"out": "when.csv", "rows": "when.csv"},
+        {"out": "when.csv", "times": "when.csv:t"},
         {"latent": "patients.csv"},
     ):  # fmt: skip
         config.predict = PredictConfig(**asked)

@@ -41,6 +41,8 @@ class Request:
         samples: Number of draws to estimate quantiles from, or of points drawn from a flow.
         latent: Whether to return the latent trajectories too.
         after_last: Whether times count from the last observation of each series.
+        rows: A table whose series and times are to be predicted, one answer per row, instead of
+            `times`.
     """
 
     inputs: Inputs | None = None
@@ -48,6 +50,7 @@ class Request:
     samples: int = 100
     latent: bool = False
     after_last: bool = False
+    rows: Inputs | None = None
 
 
 @dataclass(frozen=True)

@@ -196,6 +196,7 @@ class PredictConfig:
     out: str | None = None  # .csv, .parquet or .npz; predictions.csv when null, or predictions-2
     times: Any = None  # [30,36], '24:48:1' or 'file.csv:column', in data units; a grid when null
     after_last: bool = False  # times count from each series' last point, in hours if it has dates
+    rows: str | None = None  # table of series and times to predict, row by row, instead of times
     samples: int = 100  # draws for the quantiles, or points of a flow
     points: str | None = None  # table of flow points, initial states, series; test data when null
     images: str | None = None  # image folder, .npz or IDX file; the test images when null

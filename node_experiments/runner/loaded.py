@@ -21,7 +21,7 @@ from ..runs.directory import folder_of_checkpoint
 from ..runs.result import read_result
 from ..training.device import select_device
 from .checkpoint_overrides import config_from
-from .predict import answer, check_after_last, parse_times, predictor_of
+from .predict import answer, check_after_last, check_rows, parse_times, predictor_of
 from .restore import Trained, rebuild
 
 __all__ = ["LoadedRun", "load_run"]
@@ -59,6 +59,7 @@ class LoadedRun:
         *,
         times: Any = None,
         after_last: bool = False,
+        rows: pd.DataFrame | str | PathLike[str] | None = None,
         samples: int = 100,
         seed: int | None = None,
     ) -> pd.DataFrame:
@@ -71,13 +72,15 @@ class LoadedRun:
             times: When to predict: a number or date, a sequence of them, or `24:48:1`.
             after_last: Whether times are numbers that count from the last observation of each
                 series, in hours if the table has dates or times of day.
+            rows: A table whose series and times are to be predicted, instead of `times`; the
+                answer has a row for each of its rows, in their order.
             samples: Number of draws for the quantiles, or of points of a flow.
             seed: Seed of the draws; that of the run when None.
 
         Raises:
             UserError: The table lacks columns, or the model cannot use the times.
         """
-        request = self._request(inputs, times, samples, after_last=after_last)
+        request = self._request(inputs, times, samples, after_last=after_last, rows=rows)
         return answer(self.trained, request, seed).table
 
     def latent(
@@ -101,6 +104,7 @@ class LoadedRun:
         samples: int,
         latent: bool = False,
         after_last: bool = False,
+        rows: Any = None,
     ) -> Request:
         if isinstance(inputs, str | PathLike):
             inputs = Path(inputs).expanduser()
@@ -108,14 +112,19 @@ class LoadedRun:
             inputs = inputs.numpy(force=True)
         if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
-        if after_last and "after_last" not in predictor_of(self.config).used_settings:
-            raise ConfigError(
-                f"after_last means nothing for model {self.config.model.name!r}, which reads no "
-                "series of a table"
-            )
+        if isinstance(rows, str | PathLike):
+            rows = Path(rows).expanduser()
+        used = predictor_of(self.config).used_settings
+        for name, given in (("after_last", after_last), ("rows", rows is not None)):
+            if given and name not in used:
+                raise ConfigError(
+                    f"{name} means nothing for model {self.config.model.name!r}, which reads no "
+                    "series of a table"
+                )
+        check_rows(rows, times)
         asked = parse_times(plain_times(times))
         check_after_last(asked, after_last)
-        return Request(inputs, asked, int(samples), latent, after_last)
+        return Request(inputs, asked, int(samples), latent, after_last, rows)
 
 
 def plain_times(times: Any) -> Any:

@@ -74,6 +74,7 @@ def check_predict(config: RunConfig) -> None:
                 f"{config.dataset.name!r}; it reads only {', '.join(('out', *used))}"
             )
     check_after_last(parse_times(config.predict.times), config.predict.after_last)
+    check_rows(config.predict.rows, config.predict.times)
     check_outputs(config)
 
 
@@ -87,7 +88,7 @@ def check_outputs(config: RunConfig) -> None:
     asked = config.predict
     column = str(asked.times).rpartition(":")[0]  # the file of file:column
     data = getattr(config.dataset, "path", None)
-    inputs = (data, *config.places.values(), asked.points, asked.images, column)
+    inputs = (data, *config.places.values(), asked.points, asked.images, asked.rows, column)
     out = asked.out or OUT
     latent = Path(out).with_name(LATENT.name) if asked.latent is True else asked.latent
     if latent and os.path.abspath(str(latent)) == os.path.abspath(out):
@@ -124,6 +125,7 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
         samples=asked.samples,
         latent=asked.latent is not False,
         after_last=asked.after_last,
+        rows=None if asked.rows is None else Path(asked.rows).expanduser(),
     )
     found = answer(trained, request)
     out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
@@ -175,6 +177,19 @@ def check_after_last(times: Sequence[Any] | None, after_last: bool) -> None:
         raise ConfigError(
             "predict.after_last=true needs numbers in predict.times, such as 1:24:1; found "
             f"{times}"
+        )
+
+
+def check_rows(rows: Any, times: Any) -> None:
+    """Check that the rows of a table are not requested together with other times.
+
+    Raises:
+        ConfigError: They are.
+    """
+    if rows is not None and times is not None:
+        raise ConfigError(
+            "predict.rows names the series and the time of each forecast, and predict.times the "
+            "times of all series; leave out one of them"
         )
 
 

@@ -20,7 +20,7 @@ __all__ = ["CHAPTER"]
 
 HERE = "node_experiments.chapters.irregular_series"
 SHIPPED = f"{HERE}.shipped"
-PREDICTION_SETTINGS = ("times", "after_last", "samples", "points")
+PREDICTION_SETTINGS = ("times", "after_last", "rows", "samples", "points")
 
 # The settings that each model reads.
 COMMON_SETTINGS = (

@@ -18,11 +18,13 @@ MAX_FEATURES = 6  # features
 def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFrame) -> Figure:
     """Plot observations, mean and 90 % band of the first features of the first series."""
     features = schema.columns.features[:MAX_FEATURES]
-    one = found[found[schema.form.series_column] == seen.names[0]]
-    first, last = int(seen.offsets[0]), int(seen.offsets[1])
+    name = found[schema.form.series_column].iloc[0]
+    one = found[found[schema.form.series_column] == name].sort_values(schema.form.time_column)
+    number = seen.names.index(name)
+    first, last = int(seen.offsets[number]), int(seen.offsets[number + 1])
     asked = on_axis(schema, one[schema.form.time_column])
     observed = schema.times.to_user(
-        schema.times.model_times(seen)[first:last], schema.times.origins(seen)[:1]
+        schema.times.model_times(seen)[first:last], schema.times.origins(seen)[[number]]
     )
     times, unit = on_axis(schema, observed), " (h)" if schema.columns.time_kind == "clock" else ""
     with style():
@@ -37,7 +39,7 @@ def forecast_figure(schema: SeriesSchema, seen: Measurements, found: pd.DataFram
             axis.plot(times[known], values[known], ".", color=COLORS["black"], label="observed")
             axis.set_ylabel(feature, parse_math=False)  # a dollar sign starts no formula
         axes[0].legend()
-        axes[0].set_title(f"Series {seen.names[0]}", parse_math=False)
+        axes[0].set_title(f"Series {name}", parse_math=False)
         axes[-1].set_xlabel(schema.form.time_column + unit, parse_math=False)
     return figure
 

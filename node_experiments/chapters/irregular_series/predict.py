@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,17 @@ from ...config import ConfigError
 from ...config.checks import first_names
 from ...data.ragged import RaggedSeries
 from ...data.table_file import PARQUET, TableFile
-from ..prediction import Inputs, Prediction, Request
+from ..prediction import Inputs, Prediction, Request, as_table
 from .bands import bands, warn_of_uncalibrated_bands
 from .centring import Centre
 from .forecast_figure import forecast_figure
 from .predict_source import prediction_source
+from .requested_times import RequestedTimes, requested_rows, requested_times
 from .user_tables.measurements import Measurements
 from .user_tables.series_schema import SeriesSchema
 from .user_tables.table_cells import text_of
 from .user_tables.table_times import times_of
+from .user_tables.user_table import read_as_written, with_series
 
 __all__ = ["predict_series", "predictions"]
 
@@ -33,7 +36,6 @@ log = logging.getLogger(__name__)
 WHOLE_NUMBER = r"0|[1-9]\d{0,17}"
 EARLY = 1e-6  # in model time: rounding of the first observation to single precision
 FAR, FURTHEST = 2, 20  # training spans, beyond which to warn, and to predict nothing
-POINTS = 50  # of a forecast over the time span of training, if no times are requested
 SERIES_PER_SOLVE = 200  # series per solve, at most
 MAX_SAMPLED_VALUES = 4_000_000  # at once
 
@@ -50,10 +52,10 @@ def predict_series(trained: Any, request: Request) -> Prediction:
     series = schema.series(seen)
     what = f"{len(seen)} series"
     if data.task == "classification":
-        if request.times is not None or request.latent:
+        if request.times is not None or request.rows is not None or request.latent:
             raise ConfigError(
-                "predict.times and predict.latent mean nothing for a classifier: the checkpoint "
-                "was trained with dataset.task=classification"
+                "predict.times, rows and latent mean nothing for a classifier: the checkpoint was "
+                "trained with dataset.task=classification"
             )
         by_time = data.label_per == "time"
         times = row_times(schema, seen, table) if by_time else None
@@ -61,12 +63,18 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         return Prediction(in_user_form(found, schema, request.inputs, table), what)
     samples = request.samples
     warn_of_bands(model, schema.columns.features)
+    if request.rows is None:
+        requested = requested_times(schema, seen, data.span, request.times, request.after_last)
+    else:
+        requested = requested_rows(schema, seen, table_of_rows(request.rows, trained))
+        what = f"{len(requested.series)} series"
     forecasts, latent = predictions(
-        model, schema, seen, series, data.span, request.times, samples, data.mean_gap, device,
-        request.latent, request.after_last, data.mean if data.centres else None,
+        model, schema, seen, series, data.span, requested, samples, data.mean_gap, device,
+        request.latent, data.mean if data.centres else None,
     )  # fmt: skip
     autoregressive = not hasattr(model, "encode")
-    if autoregressive and data.task == "extrapolation" and not request.after_last:
+    any_time = not request.after_last and request.rows is None
+    if autoregressive and data.task == "extrapolation" and any_time:
         log.warning(
             "%s predicts every value from the observations before it%s, and was trained on "
             "forecasts alone: use the values after the last observation of a series, or train "
@@ -80,6 +88,14 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         lambda: forecast_figure(schema, seen, forecasts),
         None if latent is None else in_user_form(latent, schema, request.inputs, table),
     )
+
+
+def table_of_rows(rows: Inputs, trained: Any) -> TableFile:
+    """The table of `predict.rows`, in the format of the training table."""
+    settings = trained.config.dataset
+    if trained.data.learned is None:
+        return as_table(rows)
+    return with_series(as_table(rows, partial(read_as_written, settings=settings)), settings)
 
 
 def warn_of_bands(model: Any, features: Sequence[str]) -> None:
@@ -104,7 +120,7 @@ def in_user_form(
         table: The table that was read from the inputs or `dataset.path`; None for test series.
     """
     series_column, time_column = schema.form.series_column, schema.form.time_column
-    given, in_days = pd.DataFrame(), False
+    found, given, in_days = found.copy(), pd.DataFrame(), False
     if isinstance(inputs, pd.DataFrame):
         given = TableFile.of(inputs).rows
     elif table is not None and Path(table.source).suffix.lower() in PARQUET:
@@ -142,12 +158,11 @@ def predictions(
     seen: Measurements,
     series: RaggedSeries,
     span: tuple[float, float],
-    times: Sequence[Any] | None,
+    requested: RequestedTimes,
     samples: int,
     gap: float,
     device: torch.device,
     with_latent: bool = False,
-    after_last: bool = False,
     usual: Tensor | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Mean and 90 % band of every feature, one row for each series and time.
@@ -155,18 +170,19 @@ def predictions(
     Args:
         series: The series of `seen`, as read by `schema.series`.
         span: First and last model time of training.
-        times, after_last: As in `requested_times`.
         gap: Mean model time between two observations in training.
         usual: As in `Forecasts`.
 
     Returns:
-        A frame with the columns of series and times, named as in training, and three columns for
-        each feature: its name, and the name with `_q05` and `_q95`. They are empty before the
-        first observation, where predictions start, and beyond `FURTHEST` training spans. Also, if
+        A frame of the requested rows with the columns of series and times, named as in training,
+        and three columns for each feature: its name, and the name with `_q05` and `_q95`. They are
+        empty before the first observation, where predictions start, and beyond `FURTHEST` training
+        spans. Also, if
         `with_latent`, a frame of series, times and the latent trajectory `z1`, `z2`, ... from the
         mean of z0; otherwise None.
     """
-    at, labels = requested_times(schema, seen, span, times, after_last)
+    at, labels = requested.at, requested.labels
+    asked = np.arange(at.size) if requested.rows is None else requested.rows
     features, undo = schema.columns.features, schema.value_scaling.undo
     count = at.shape[1]
     per_series = samples * count * len(features)
@@ -174,6 +190,8 @@ def predictions(
     names = pd.Series(seen.names, dtype=object)
     length = (span[1] - span[0]) or 1.0
     furthest = span[0] + FURTHEST * length
+    before, after = at < span[0] - EARLY, at > furthest
+    early, late = (int(each.ravel()[asked].sum()) for each in (before, after))
     reach = (float(at.max()) - span[0]) / length if at.size else 0.0
     if reach > FAR:
         log.warning(
@@ -181,24 +199,23 @@ def predictions(
             "are not calibrated, and likely too narrow",
             reach,
         )
-    frames, latent, early, late = [], [], 0, 0
-    for chosen in torch.arange(len(seen)).split(per_solve):
-        wanted = torch.from_numpy(at[chosen.numpy()])
+    frames, latent = [], []
+    for places in torch.arange(len(at)).split(per_solve):
+        chosen = torch.from_numpy(requested.series[places.numpy()])
+        wanted = torch.from_numpy(at[places.numpy()])
         model_times = wanted.clamp(max=furthest).float().to(device)
         observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
         level: Tensor | float = 0.0
         if usual is not None:
             centre = Centre.of(observed, usual.to(device))
             observed, level = centre.model_input(observed), centre.level
-        before, after = wanted < span[0] - EARLY, wanted > furthest
-        early, late = early + int(before.sum()), late + int(after.sum())
-        empty = (before | after).unsqueeze(-1)
+        empty = torch.from_numpy((before | after)[places.numpy()]).unsqueeze(-1)
         found = [
             undo((x + level).double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
             for x in bands(model, observed, model_times, samples, gap)
         ]
         of_rows = names[chosen.numpy()].repeat(count).to_numpy()
-        rows = {schema.form.series_column: of_rows, schema.form.time_column: labels(chosen)}
+        rows = {schema.form.series_column: of_rows, schema.form.time_column: labels(places)}
         columns: dict[str, Any] = dict(rows)
         for place, feature in enumerate(features):
             of_feature = [x[:, place] for x in found]
@@ -222,44 +239,10 @@ def predictions(
             FURTHEST,
         )
     return (
-        pd.concat(frames, ignore_index=True),
-        pd.concat(latent, ignore_index=True) if with_latent else None,
-    )
-
-
-def requested_times(
-    schema: SeriesSchema,
-    seen: Measurements,
-    span: tuple[float, float],
-    times: Sequence[Any] | None,
-    after_last: bool = False,
-) -> tuple[np.ndarray, Callable[[Tensor], pd.Series]]:
-    """Requested model times `(series, time)`, and a function that writes those of some series.
-
-    Args:
-        times: In the table's units, for every series; a grid over the span when None.
-        after_last: Whether times count from the last observation of each series, for dates in
-            hours.
-
-    Raises:
-        DataError: The times are of another kind than the table's.
-    """
-    units = schema.times
-    origins = units.origins(seen)[:, None]
-    if times is None:
-        even = np.linspace(span[0], span[1], POINTS)
-        if units.in_seconds:
-            raw = units.round_up(even, origins)
-            return units.to_model(raw, origins), lambda chosen: units.unparse(raw[chosen])
-        grid = np.broadcast_to(even, (len(seen), POINTS))
-        return grid, lambda chosen: units.to_user(grid[chosen], origins[chosen])
-    if after_last:
-        ahead = units.after_last(seen, np.unique(np.asarray(times, np.float64)))
-        return units.to_model(ahead, origins), lambda chosen: units.unparse(ahead[chosen])
-    raw = np.sort(units.parse(pd.Series(list(dict.fromkeys(times)))))
-    return (
-        units.to_model(raw, origins),
-        lambda chosen: units.unparse(np.tile(raw, len(chosen))),
+        pd.concat(frames, ignore_index=True).iloc[asked].reset_index(drop=True),
+        pd.concat(latent, ignore_index=True).iloc[asked].reset_index(drop=True)
+        if with_latent
+        else None,
     )
 
 
