@@ -118,6 +118,22 @@ GRADIENTS = (
         ),
     ),
     Mutation(
+        "the end of a step is rebuilt from its size",
+        "ode/integrate.py",
+        "on_accept(t, t_next, y)",
+        "on_accept(t, t + h, y)",
+        (
+            "ode/test_predictor_corrector.py::test_steps_are_replayed_by_their_ends_and_not_by_their_sizes",
+        ),
+    ),
+    Mutation(
+        "graphs inside a solve see the caller's hooks",
+        "ode/methods/newton.py",
+        "with torch.enable_grad(), own_saved_tensors():",
+        "with torch.enable_grad():",
+        ("ode/test_implicit_gradients.py::test_checkpointing_of_a_solve_computes_it_once_more",),
+    ),
+    Mutation(
         "a field may keep what it computed",
         "ode/captured_tensors.py",
         "            graph.reject_shared(graphs)\n",
@@ -402,6 +418,13 @@ NN_AND_MODELS = (
 )
 
 DATA = (
+    Mutation(
+        "forecasts of requested rows are in another order",
+        "chapters/irregular_series/requested_times.py",
+        "rows[order] = rank[order]",
+        "rows[:] = rank[order]",
+        ("chapters/irregular_series/test_requested_rows.py",),
+    ),
     Mutation(
         "scales of a table are fitted to all series",
         "chapters/irregular_series/user_tables/series_schema.py",

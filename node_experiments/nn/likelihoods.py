@@ -39,15 +39,16 @@ def gaussian_nll(predicted: Tensor, values: Tensor, mask: Tensor, log_std: Tenso
     return -(terms.sum(-1) * mask).sum(-1)
 
 
-def observation_noise(std: float | None, dim: int) -> nn.Parameter:
+def observation_noise(std: float | None, dim: int | None = None) -> nn.Parameter:
     """Logarithm of the standard deviation of an observation around its mean.
 
     Args:
-        std: A fixed value, for a 0-d result. When None, one for each feature, shape `(dim,)`, is
-            learned, starting at 0.3, which suits values of unit variance.
+        std: A fixed value, for a 0-d result. When None, it is learned, starting at 0.3, which
+            suits values of unit variance.
+        dim: Number of features that have a learned value each; None for one value of all, 0-d.
     """
     if std is None:
-        return nn.Parameter(torch.full((dim,), math.log(0.3)))
+        return nn.Parameter(torch.full(() if dim is None else (dim,), math.log(0.3)))
     return nn.Parameter(torch.tensor(math.log(std)), requires_grad=False)
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ...data.time_series import TimeSeries
 from ...nn.likelihoods import observation_noise
 from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
-from .recurrence import Observations, Recurrence, Series, States
+from .recurrence import Observations, Recurrence, States
 
 __all__ = ["Autoregressive"]
 
@@ -50,7 +51,7 @@ class Autoregressive(nn.Module):
         self.log_noise_std = observation_noise(noise_std, dim)
         self.predictive_noise = PredictiveNoise(dim)
 
-    def read(self, observed: Series) -> States:
+    def read(self, observed: TimeSeries) -> States:
         """Read all observations; return the states before the first and after each of them."""
         return self.recurrence(Observations.of(observed), self.start)
 

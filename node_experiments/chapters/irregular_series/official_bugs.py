@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ...data.time_series import TimeSeries
 from .autoregressive import Autoregressive
-from .recurrence import Observations, Recurrence, Series
+from .recurrence import Observations, Recurrence
 from .rnn_vae import RNNVAE
 
 __all__ = ["BatchFlippingRNNVAE", "MisreadGaps", "MisreadODERNN"]
@@ -45,6 +46,6 @@ class BatchFlippingRNNVAE(RNNVAE):
     Samples thus change their order, and each series is decoded from the z0 of another one.
     """
 
-    def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
+    def encode(self, observed: TimeSeries) -> tuple[Tensor, Tensor]:
         last_first = torch.arange(len(observed) - 1, -1, -1, device=observed.values.device)
         return super().encode(observed.select(last_first))

@@ -8,32 +8,16 @@ ended drop out, and no step is spent on padding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ...data.time_series import TimeSeries
 from .gap_dynamics import ConstantState, GapFlow
 from .gru_unit import GRUUnit, tanh_mlp
 from .imputation import Imputation
 
-__all__ = ["Recurrence", "Series", "States", "reversed_in_time"]
-
-
-class Series(Protocol):
-    """Interface of `data.time_series.TimeSeries`."""
-
-    times: Tensor
-    values: Tensor
-    mask: Tensor
-    complete: bool
-    static: Tensor | None
-
-    @property
-    def observed_features(self) -> Tensor: ...
-    def __len__(self) -> int: ...
-    def select(self, indices: Tensor) -> Series: ...
-    def packed(self) -> Series: ...
+__all__ = ["Recurrence", "States", "reversed_in_time"]
 
 
 @dataclass
@@ -55,7 +39,7 @@ class Observations:
     static: Tensor | None = None
 
     @classmethod
-    def of(cls, series: Series) -> Observations:
+    def of(cls, series: TimeSeries) -> Observations:
         """Pack series; their unobserved entries are ignored."""
         series = series.packed()
         features = series.observed_features

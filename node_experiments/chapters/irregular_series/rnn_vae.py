@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .recurrence import Series
+from ...data.time_series import TimeSeries
 from .vae import SeriesEncoder, SeriesVAE
 
 __all__ = ["RNNVAE", "at_places"]
@@ -51,7 +51,7 @@ class RNNVAE(SeriesVAE):
             states.append(state)
         return torch.stack(states, 1).view(*z0.shape[:-1], len(states), z0.shape[-1])
 
-    def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
+    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, gap: float) -> Tensor:
         """States interpolated between GRU steps as long as the mean gap, as in training.
 
         Steps start at the first observation or, with `after`, one gap after the last one; earlier

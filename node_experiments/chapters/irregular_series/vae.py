@@ -6,10 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from ...data.time_series import TimeSeries
 from ...nn.likelihoods import observation_noise
 from .bands import PredictiveNoise
 from .gru_unit import tanh_mlp
-from .recurrence import Observations, Recurrence, Series, reversed_in_time
+from .recurrence import Observations, Recurrence, reversed_in_time
 
 __all__ = ["SeriesEncoder", "SeriesVAE"]
 
@@ -32,7 +33,7 @@ class SeriesEncoder(nn.Module):
         self.recurrence, self.start, self.backwards = recurrence, start, backwards
         self.head = tanh_mlp([2 * recurrence.size, hidden, 2 * latent])
 
-    def forward(self, observed: Series) -> tuple[Tensor, Tensor]:
+    def forward(self, observed: TimeSeries) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of z0, shape `(batch, latent)` each."""
         seen = Observations.of(observed)
         if self.backwards:
@@ -75,7 +76,7 @@ class SeriesVAE(nn.Module):
         self.log_noise_std = observation_noise(noise_std, dim)
         self.predictive_noise = PredictiveNoise(dim)
 
-    def encode(self, observed: Series) -> tuple[Tensor, Tensor]:
+    def encode(self, observed: TimeSeries) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of q(z0 | observed), shape `(batch, latent)` each."""
         return self.encoder(observed)
 
@@ -83,7 +84,7 @@ class SeriesVAE(nn.Module):
         """Latent states `(..., batch, time, latent)` at times `(batch or 1, time)`."""
         raise NotImplementedError
 
-    def forecast(self, z0: Tensor, observed: Series, times: Tensor, gap: float) -> Tensor:
+    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, gap: float) -> Tensor:
         """Latent states at any times, each independent of the other times requested.
 
         Args:

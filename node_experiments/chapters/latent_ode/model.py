@@ -6,35 +6,22 @@ carries z0 to any time; a decoder maps z(t) to the mean of an observation.
 
 from __future__ import annotations
 
-import math
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
+from ...data.time_series import TimeSeries
 from ...nn.augmentation import warn_if_overaugmented
 from ...nn.cpu.elman import ElmanNetwork
 from ...nn.cpu.feature_major import UnitsFirst
 from ...nn.cpu.tall_mlp import TallMLP
 from ...nn.latent_trajectory import LatentTrajectory
-from ...nn.likelihoods import sample_normal
+from ...nn.likelihoods import observation_noise, sample_normal
 from ...nn.mlp import mlp
 from ...ode import Gradient, Solver
 from .chapter import LatentODEConfig
 from .spirals import SpiralData
 
-__all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "Series", "latent_ode"]
-
-
-class Series(Protocol):
-    """Observations: times `(batch, time)` or `(1, time)`, values `(batch, time, dim)`, a mask."""
-
-    times: Tensor
-    values: Tensor
-    mask: Tensor
-    complete: bool
-
-    def packed(self) -> Series: ...
+__all__ = ["LatentODE", "LatentVectorField", "RecognitionRNN", "latent_ode"]
 
 
 class LatentVectorField(nn.Module):
@@ -66,7 +53,7 @@ class RecognitionRNN(nn.Module):
         self.rnn = ElmanNetwork(dim + (time_unit is not None), hidden)
         self.head = nn.Linear(hidden, 2 * latent)
 
-    def forward(self, series: Series) -> tuple[Tensor, Tensor]:
+    def forward(self, series: TimeSeries) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of z0, shape `(batch, latent)` each."""
         series = series.packed()
         inputs = series.values
@@ -115,10 +102,9 @@ class LatentODE(nn.Module):
         field = LatentVectorField(c.latent + c.augment, c.hidden, c.layers, c.activation)
         self.trajectory = LatentTrajectory(field, solver, gradient, c.knots, c.augment)
         self.decoder = TallMLP(c.latent, c.decoder_hidden, dim)
-        log_std = torch.tensor(math.log(0.3 if c.noise_std is None else c.noise_std))
-        self.log_noise_std = nn.Parameter(log_std, requires_grad=c.noise_std is None)
+        self.log_noise_std = observation_noise(c.noise_std)
 
-    def encode(self, series: Series) -> tuple[Tensor, Tensor]:
+    def encode(self, series: TimeSeries) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z0 | series), shape `(batch, latent)` each."""
         return self.encoder(series)
 
@@ -128,7 +114,7 @@ class LatentODE(nn.Module):
 
     def forecast(
         self,
-        series: Series,
+        series: TimeSeries,
         times: Tensor,
         samples: int | None = None,
         generator: torch.Generator | None = None,

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from ...data.events import EventData
+from ...data.time_series import TimeSeries
 from ...nn.augmentation import warn_if_overaugmented
 from ...nn.latent_trajectory import LatentTrajectory
 from ...nn.mlp import mlp
 from ...ode import Gradient, Solver
 from .chapter import PoissonLatentODEConfig
-from .model import LatentVectorField, RecognitionRNN, Series
+from .model import LatentVectorField, RecognitionRNN
 
 __all__ = ["PoissonField", "PoissonLatentODE", "poisson_latent_ode"]
 
@@ -81,7 +82,7 @@ class PoissonLatentODE(nn.Module):
         )
         self.trajectory = LatentTrajectory(field, solver, gradient, c.knots, c.augment)
 
-    def encode(self, events: Series) -> tuple[Tensor, Tensor]:
+    def encode(self, events: TimeSeries) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z0 | events), shape `(batch, latent)` each."""
         return self.encoder(events)
 
@@ -89,7 +90,7 @@ class PoissonLatentODE(nn.Module):
         """Rate in events per unit of time at `times`, shape `(..., batch, time)`."""
         return self._field.rate(self._states(z0, times)[..., :-1])
 
-    def log_likelihood(self, z0: Tensor, events: Series) -> Tensor:
+    def log_likelihood(self, z0: Tensor, events: TimeSeries) -> Tensor:
         """Log-likelihood of events over the whole span, in nats.
 
         Shape `(..., batch)` from z0 of shape `(..., batch, latent)`.

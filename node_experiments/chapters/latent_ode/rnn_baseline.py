@@ -11,10 +11,11 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ...data.time_series import TimeSeries
 from ...nn.cpu.elman import ElmanNetwork
+from ...nn.likelihoods import observation_noise
 from ...ode import Gradient, Solver
 from .chapter import RecurrentConfig
-from .model import Series
 from .spirals import SpiralData
 
 __all__ = ["RecurrentForecaster", "recurrent_forecaster"]
@@ -49,11 +50,9 @@ class RecurrentForecaster(nn.Module):
         self.reads_gaps = settings.name == "rnn_dt"
         self.rnn = ElmanNetwork(dim + self.reads_gaps, settings.hidden)
         self.head = nn.Linear(settings.hidden, dim)
-        noise_std = settings.noise_std
-        log_std = torch.tensor(math.log(0.3 if noise_std is None else noise_std))
-        self.log_noise_std = nn.Parameter(log_std, requires_grad=noise_std is None)
+        self.log_noise_std = observation_noise(settings.noise_std)
 
-    def one_step(self, series: Series) -> Tensor:
+    def one_step(self, series: TimeSeries) -> Tensor:
         """Means of observations 2 to n, each given all before it, shape `(batch, n - 1, dim)`.
 
         The series must be packed.
@@ -63,7 +62,7 @@ class RecurrentForecaster(nn.Module):
 
     def forecast(
         self,
-        series: Series,
+        series: TimeSeries,
         times: Tensor,
         samples: int | None = None,
         generator: torch.Generator | None = None,
@@ -107,7 +106,7 @@ class RecurrentForecaster(nn.Module):
             path = between(path, (times - last_time) / self.mean_gap)
         return path if samples is not None else path[0]
 
-    def _read_all(self, series: Series) -> tuple[Tensor, Tensor]:
+    def _read_all(self, series: TimeSeries) -> tuple[Tensor, Tensor]:
         """The last observation `(batch, dim)`, and the network's state before reading it."""
         counts = series.mask.sum(1)
         sample = torch.arange(len(counts), device=counts.device)
