@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +13,33 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_map
 
-from .gradient_selection import gradient_method
+from .captured_tensors import (
+    OPAQUE,
+    Reachable,
+    UnobservedTensors,
+    constants_in,
+    find_parameters,
+    reachable_from,
+)
 from .gradients import Gradient, make_gradient
+from .gradients.backward_pass import Evaluator
+from .gradients.base import DEFAULTS
 from .integrate import solve_forward
+from .lost_graphs import GraphLost
 from .norms import one_number
-from .problem import Problem, Watch
+from .problem import Constants, Problem, Watch
 from .solution import Solution, SolveError, Status, Trajectory
 from .solver import Solver
 from .state import FlatArguments, FlatState, SampleState
-from .validation import check_arguments, check_choices, check_times, check_transform, transformed
+from .validation import (
+    check_arguments,
+    check_choices,
+    check_parameters,
+    check_times,
+    check_transform,
+    reject_batch_statistics,
+    transformed,
+)
 from .vector_field import AdaptedField, VectorField, checked
 
 if TYPE_CHECKING:
@@ -183,12 +201,12 @@ def solve(
 
         found = packed_events(events, state, arguments)
     origin = field.origin
-    precision: AbstractContextManager[object] = nullcontext()
     if casts:
         from .autocast import full_precision
 
-        precision = full_precision(packed.device)
-    with precision:
+        with full_precision(packed.device):
+            solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
+    else:
         solution = solve_packed(problem, origin, traced, gradient, parameters, found, output)
     field.check_late_draws()
     problem.constants.ignore_own_changes()
@@ -197,7 +215,7 @@ def solve(
         output.lacks_gradient = solution.ys.requires_grad and not output.requires_grad
     solution.ys = state.unpack_outputs(solution.ys)
     solution.interpolant = output
-    if throw and not solution.status.ok:
+    if throw and solution.status not in (Status.REACHED, Status.EVENT):
         raise SolveError(solution)
     return solution
 
@@ -289,7 +307,7 @@ def solve_packed(
 
 def make_solution(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solution:
     """Combine the outputs with the statistics, the status and its message."""
-    ok = trajectory.status.ok
+    ok = trajectory.status is Status.REACHED or trajectory.status is Status.EVENT
     if ok and problem.solver.fixed_steps and not torch._C._are_functorch_transforms_active():
         end = (trajectory.outputs or ys)[-1].detach()
         # One operation: a finite sum means finite entries; it may overflow, hence a second check.
@@ -305,3 +323,112 @@ def make_solution(problem: Problem, ys: Tensor, trajectory: Trajectory) -> Solut
         return Solution(ts, ys, problem.stats, status, trajectory.cause or status.value)
     message = trajectory.failure(problem.solver.properties.name, problem.stats.forward)
     return Solution(ts, ys, problem.stats, status, message)
+
+
+def gradient_method(
+    problem: Problem,
+    func: Callable[..., Any],
+    gradient: Gradient | str,
+    parameters: Iterable[Tensor] | None,
+) -> Gradient | None:
+    """Choose the gradient method of this solve; None if nothing needs a gradient.
+
+    Sets the problem's parameters.
+
+    Raises:
+        ValueError: A transform is applied to adaptive steps, or the gradient method does not
+            support the vector field.
+    """
+    known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
+    method = known or make_gradient(gradient)
+    solver_method = problem.solver.properties
+    if transformed(func, problem.y0, problem.t, *problem.args):
+        if not problem.solver.fixed_steps:
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through fixed steps "
+                "only, because the steps of an adaptive solve depend on the values; set "
+                "solver.num_steps or solver.step_size"
+            )
+        if not solver_method.recordable:
+            raise ValueError(
+                "torch.func transforms and forward-mode differentiation go through the steps of "
+                "explicit Runge-Kutta, reversible and symplectic methods and fixed-step Adams "
+                f"methods; found solver.method={problem.solver.method!r}; use 'rk4', for example"
+            )
+        # Whatever was chosen: a transform can only go through the operations of the steps.
+        return make_gradient("backprop")
+    if not torch.is_grad_enabled():
+        return None
+    if problem.compilation is not None:
+        from .gradients.compiled import compiled_gradient
+
+        replacement = compiled_gradient(problem, method, parameters)
+        if replacement is not None:
+            inputs = (problem.y0, *replacement.tensors(problem))
+            return replacement if any(x.requires_grad for x in inputs) else None
+    objects = [arg for arg in problem.args if not isinstance(arg, (Tensor, *OPAQUE))]
+    if objects:
+        func = partial(func, *objects)  # so that the tensors that they hold are found as well
+    if method.records_steps and solver_method.has_graph:
+        return method
+    # Steps that cannot have a graph are still correct if nothing needs a gradient.
+    reachable = reachable_from(func)
+    if not method.records_steps:
+        name = type(method).__name__.lower()
+        problem.hooks = reject_batch_statistics(reachable, name)
+    try:
+        problem.parameters, unobserved = parameters_of(func, reachable, parameters, problem)
+    except GraphLost:
+        held = [p for module in reachable.modules for p in module.parameters()]
+        if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
+            raise
+        return None
+    problem.unobserved = unobserved
+    given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
+    problem.constants = Constants([*given, *constants_in(reachable), *unobserved.parameters])
+    problem.parameters_are_all = parameters is None
+    if problem.y0.requires_grad or problem.t.requires_grad or problem.inputs:
+        warn_of_detached_parameters(problem, unobserved)
+        return method
+    return None
+
+
+def warn_of_detached_parameters(problem: Problem, unobserved: UnobservedTensors) -> None:
+    """Warn if parameters alone need a gradient, and no derivative was observed to depend on them.
+
+    Autograd would raise an error for a loss without a graph; a gradient method returns zeros.
+    """
+    detached = len(unobserved.parameters)
+    inputs_differentiated = problem.y0.requires_grad or problem.t.requires_grad
+    if detached and detached == len(problem.inputs) and not inputs_differentiated:
+        warnings.warn(
+            "the vector field holds tensors that need a gradient, and its derivatives at the "
+            "start and at the end depend on none of them, so that their gradients are zero unless "
+            "it reads them in between; look for .item(), .detach() or torch.no_grad() in it",
+            stacklevel=5,
+        )
+
+
+def parameters_of(
+    func: Callable[..., Any],
+    reachable: Reachable,
+    parameters: Iterable[Tensor] | None,
+    problem: Problem,
+) -> tuple[tuple[Tensor, ...], UnobservedTensors]:
+    """Tensors that need a gradient and that `func` may read: those given, or all found."""
+    if parameters is not None:
+        given = tuple(parameters)
+        check_parameters(given)
+        # Tied weights are one tensor, whose gradient counts once.
+        return tuple({id(p): p for p in given if p.requires_grad}.values()), UnobservedTensors()
+
+    def evaluate(t: float) -> tuple[Tensor, Sequence[Tensor]]:
+        evaluator = Evaluator(problem)
+        _, y, derivative = evaluator.at(t, problem.y0)
+        return derivative, (y, *evaluator.inputs)
+
+    first, last = problem.times[0], problem.times[-1]
+    jumps = [t for t in problem.solver.jump_t if min(first, last) < t < max(first, last)]
+    end = [last] if math.isfinite(last) else []
+    differentiated = problem.y0.requires_grad or problem.t.requires_grad or bool(problem.inputs)
+    return find_parameters(func, reachable, evaluate, (first, *jumps, *end), differentiated)

@@ -18,7 +18,7 @@ from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.hooks import RemovableHandle
 
-from .reachable import Reachable, reachable_from
+from .captured_tensors import Reachable, reachable_from
 from .solver import Solver
 from .state import FlatState
 

@@ -21,12 +21,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..captured_tensors import reachable_from
 from ..integrate import solve_forward
 from ..methods.explicit_runge_kutta import ExplicitRungeKutta
 from ..methods.one_step import OneStep
 from ..methods.registry import METHODS, nearest
 from ..problem import Problem
-from ..reachable import reachable_from
 from ..solution import Solution, SolveError, Trajectory
 from ..solver import Solver
 from .augmented_solve import AugmentedSolve, UnexpectedRead

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..captured_tensors import own_saved_tensors
 from ..lost_graphs import GraphLost
-from ..saved_tensors import own_saved_tensors
 from .base import StepFailed
 
 __all__ = ["AugmentedLinearization", "Linear", "Linearization", "gmres", "gmres_to_rounding"]
