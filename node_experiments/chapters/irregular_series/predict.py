@@ -177,9 +177,8 @@ def predictions(
         A frame of the requested rows with the columns of series and times, named as in training,
         and three columns for each feature: its name, and the name with `_q05` and `_q95`. They are
         empty before the first observation, where predictions start, and beyond `FURTHEST` training
-        spans. Also, if
-        `with_latent`, a frame of series, times and the latent trajectory `z1`, `z2`, ... from the
-        mean of z0; otherwise None.
+        spans. Also, if `with_latent`, a frame of series, times and the latent trajectory `z1`,
+        `z2`, ... from the mean of z0; otherwise None.
     """
     at, labels = requested.at, requested.labels
     asked = np.arange(at.size) if requested.rows is None else requested.rows
