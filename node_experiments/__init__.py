@@ -30,7 +30,7 @@ def load(
     torch is imported by this call, not by `import node_experiments`.
 
     Args:
-        run: A run directory such as `outputs/csv_latent_ode/<run>`, a checkpoint file,
+        run: A run folder such as `outputs/csv_latent_ode/<run>`, a checkpoint file,
             `latest` (the newest run in `outputs` with a checkpoint), or `pretrained:<name>` for a
             model that ships with the package.
         outputs: Directory that is searched for `latest`.

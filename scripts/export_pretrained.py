@@ -30,7 +30,7 @@ def neutral(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def export(run: Path, name: str) -> Path:
-    """Write the run directory that ships; returns its path."""
+    """Write the run folder that ships; returns its path."""
     folder = FOLDER / name
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "checkpoints").mkdir(parents=True)
@@ -52,7 +52,7 @@ def export(run: Path, name: str) -> Path:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="a run directory")
+    parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("name", help="what it is to be called")
     arguments = parser.parse_args()
     written = export(arguments.run, arguments.name)

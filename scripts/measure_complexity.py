@@ -28,8 +28,8 @@ from node_experiments.chapters.image_classification.revnet import (
     ReversibleBlock,
     ReversibleSequence,
 )
+from node_experiments.files import write_atomically
 from node_experiments.ode import Adjoint, Backprop, Discrete, Solver
-from node_experiments.runs.files import write_atomically
 from node_experiments.training.memory import SavedBytes
 
 DEPTHS = (1, 2, 3, 4, 6, 9, 12, 18, 24)

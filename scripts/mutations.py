@@ -679,10 +679,10 @@ RUNS_AND_REPORTS = (
     ),
     Mutation(
         "a file may be half written",
-        "runs/files.py",
+        "files.py",
         "        Path(temporary).unlink(missing_ok=True)\n        raise",
         "        Path(temporary).replace(path)\n        raise",
-        ("runs/test_files.py",),
+        ("test_files.py",),
     ),
 )
 

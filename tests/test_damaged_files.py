@@ -17,6 +17,7 @@ from node_experiments.chapters import datasets
 from node_experiments.cli import report
 from node_experiments.config import ConfigError, RunConfig
 from node_experiments.config.checks import folder_name
+from node_experiments.files import write_json
 from node_experiments.runner.checkpoint_overrides import content_of
 from node_experiments.runner.data_files import check_same_data, parse_fingerprints, same_data
 from node_experiments.runner.job import check_path
@@ -30,7 +31,6 @@ from node_experiments.runs.directory import (
     read_json,
     remove_leftovers,
 )
-from node_experiments.runs.files import write_json
 from node_experiments.runs.frame import read_epochs
 from node_experiments.runs.jobs import note_job, read_jobs
 from node_experiments.runs.starts import may_be_running

@@ -1,4 +1,4 @@
-"""Where a run's data are, whether they are the same, and names in place of run directories."""
+"""Where a run's data are, whether they are the same, and names in place of run folders."""
 
 import importlib.util
 import json

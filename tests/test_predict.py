@@ -37,7 +37,7 @@ IMAGES = (
 
 
 def trained(node_run, experiment, *overrides):
-    """A run directory as training leaves it, with the first weights."""
+    """A run folder as training leaves it, with the first weights."""
     config = composed_config([f"experiment={experiment}", "protocol=smoke", *overrides])
     cpu = torch.device("cpu")
     data = build_data(config, cpu)

@@ -335,7 +335,7 @@ def test_a_disk_that_is_really_full(node_run, stopped, tmp_path, fork_server, li
 
 
 def test_a_full_disk_is_named_and_the_run_goes_on_later(node_run, tiny, monkeypatch):
-    from node_experiments.runs import files
+    from node_experiments import files
 
     write = files.write_atomically
 
@@ -395,7 +395,7 @@ def test_a_folder_that_cannot_be_written(node_run, tiny, tmp_path, permissions_h
     result = node_run(*arguments[:1], *MLP, *tiny, *arguments[1:])
     assert result.code == 2
     assert result.err.count("\n") == 1
-    assert "cannot write the run directory: Permission denied" in result.err
+    assert "cannot write the run folder: Permission denied" in result.err
     assert [path.name for path in locked.iterdir()] == ["jobs.jsonl"]
 
 

@@ -10,6 +10,7 @@ WORDS = {
     r"way back": "backward pass, or backward solve",
     r"ways? to (a )?gradients?": "gradient method",
     r"evaluations a (solve|step)|seconds a step|images a batch": "per solve, per step, per batch",
+    r"run director(y|ies)": "run folder",
     r"foret(ell|old)|shall (say|predict)": "predict, forecast",
     r"anew|begun": "again, started",
     r"refus(e|es|ed|al)": "reject, raise",

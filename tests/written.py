@@ -1,4 +1,4 @@
-"""Run directories as a training leaves them, and reports of them as text."""
+"""Run folders as a training leaves them, and reports of them as text."""
 
 import json
 

@@ -90,7 +90,7 @@ class Task:
     Attributes:
         build: `(settings of the model, data) -> training.task.Task`.
         figures: `(trainer) -> {name: figure}`, drawn at every evaluation; none if None.
-        callbacks: `(run directory) -> [callback]`, which write additional files of a training run.
+        callbacks: `(run folder) -> [callback]`, which write additional files of a training run.
         predictor: None if there is nothing to predict.
     """
 
@@ -106,7 +106,7 @@ class Mode:
 
     Attributes:
         check: `(configuration, device)`, which raises ConfigError before anything is written.
-        run: `(trained, configuration, run directory, device)`, where `trained` has the `model`,
+        run: `(trained, configuration, run folder, device)`, where `trained` has the `model`,
             its `data`, and its `origin`, the run that trained it.
     """
 

@@ -84,7 +84,7 @@ def run(words: Sequence[str]) -> int:
         if error.errno == errno.ENAMETOOLONG:
             remedy = "choose a shorter name or directory"
         where = shorten(str(error.filename))
-        return complain(f"cannot write the run directory: {error.strerror} ({where}); {remedy}")
+        return complain(f"cannot write the run folder: {error.strerror} ({where}); {remedy}")
     except Exception as error:
         # For some input Hydra raises exceptions of arbitrary types before any job starts.
         ours = isinstance(error, HydraException | OmegaConfBaseException)
@@ -280,7 +280,7 @@ def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfi
     """Run one job like `Hydra.run`, which would compose its configuration a second time.
 
     Args:
-        config: The typed configuration; None if typing it needs the run directory.
+        config: The typed configuration; None if typing it needs the run folder.
     """
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     callbacks = Callbacks(composed)
@@ -292,7 +292,7 @@ def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfi
 
 
 def validate(composed: DictConfig) -> RunConfig | None:
-    """The typed configuration of the job; None if typing it needs the run directory.
+    """The typed configuration of the job; None if typing it needs the run folder.
 
     Raises:
         ConfigError: The configuration cannot be run; no directory has been created by then.

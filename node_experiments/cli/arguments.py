@@ -127,7 +127,7 @@ def normalise(
 
     Args:
         groups: The choices of each group.
-        scratch: Folder for the files that Hydra itself writes; the run directory when None.
+        scratch: Folder for the files that Hydra itself writes; the run folder when None.
 
     Raises:
         CommandLineError: An override cannot be read, or lacks its `=`.

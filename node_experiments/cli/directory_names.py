@@ -1,4 +1,4 @@
-"""Short names of run directories, made from the overrides."""
+"""Short names of run folders, made from the overrides."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ NOT_IN_NAME = ("experiment", "name", "outputs", "mode", "resume", "checkpoint")
 
 
 def run_slug(overrides: Sequence[Any], excluded: Sequence[Any]) -> str:
-    """Suffix of a run directory's name that lists what the overrides change; empty if nothing.
+    """Suffix of a run folder's name that lists what the overrides change; empty if nothing.
 
     Args:
         overrides: All overrides of the run.

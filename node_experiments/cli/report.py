@@ -15,13 +15,14 @@ from ..chapters import report_figures, tables
 from ..chapters.chapter import resolve
 from ..config import nearest
 from ..errors import UserError
+from ..files import write_atomically
 from ..reports.compare import compare
 from ..reports.ensembles import ensemble_table
 from ..reports.grouped import grouped, runs_table
 from ..reports.html import page
 from ..reports.render import FORMATS, print_table
 from ..reports.table import ReportTable
-from ..runs.files import FORECASTS, write_atomically
+from ..runs.directory import FORECASTS
 from ..runs.frame import REFERENCE, frame_of, load_runs, run_row
 from .streams import discard_output, make_printable, select_agg_backend
 
@@ -196,7 +197,7 @@ def compare_runs(asked: argparse.Namespace) -> None:
     """node-report compare."""
     for directory in asked.runs:
         if not any((directory / name).is_file() for name in ("run_info.json", "result.json")):
-            raise ReportError(f"{directory} is not a run directory: it has no run_info.json")
+            raise ReportError(f"{directory} is not a run folder: it has no run_info.json")
     publish(compare(frame_of(run_row(directory) for directory in asked.runs)), asked.format)
 
 

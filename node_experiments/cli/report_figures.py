@@ -11,8 +11,8 @@ from pandas import DataFrame
 
 from ..figures.comparison import cost_figure, curves_figure
 from ..figures.training import training_figure
+from ..files import write_atomically
 from ..reports.records import by_settings, one_per_seed, records
-from ..runs.files import write_atomically
 from ..runs.frame import read_epochs
 
 __all__ = ["cost", "curves", "labelled", "loss_curves", "save", "training"]

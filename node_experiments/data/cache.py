@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
+from ..files import write_atomically
 from . import cache_folder
 
 __all__ = ["cache_folder", "cached", "digest"]
@@ -41,16 +40,8 @@ def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
     tensors = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".partial")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save({"tensors": tensors, "sha256": digest(tensors)}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        content = {"tensors": tensors, "sha256": digest(tensors)}
+        write_atomically(path, lambda file: torch.save(content, file))
     except OSError as error:
         raise DataError(
             f"cannot write {path}: {error.strerror}; set the environment variable XDG_CACHE_HOME "

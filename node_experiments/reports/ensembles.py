@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pandas import DataFrame
 
-from ..runs.files import FORECASTS
+from ..runs.directory import FORECASTS
 from .mixtures import crps, in_central_interval
 from .records import by_settings, one_per_seed, records
 from .table import Cell, Estimate, ReportTable

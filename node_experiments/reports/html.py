@@ -15,8 +15,8 @@ from typing import Any
 
 from pandas import DataFrame
 
+from ..files import read_file
 from ..runs.directory import read_json
-from ..runs.files import read_file
 from .grouped import grouped, runs_table
 from .pictures import Pictures
 from .records import records
@@ -29,7 +29,7 @@ HEADINGS = ("run", "experiment", "status", "seed", "test data", "epoch", "second
 
 
 def page(runs: DataFrame, target: Path, embed: bool = True) -> str:
-    """The page as HTML; links to run directories are relative to `target`.
+    """The page as HTML; links to run folders are relative to `target`.
 
     Args:
         embed: Embed pictures, scaled down, instead of linking to them.

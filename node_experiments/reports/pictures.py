@@ -18,7 +18,7 @@ LARGEST = 2_000_000  # bytes of an animation inside a page
 
 
 class Pictures:
-    """Pictures in run directories, as HTML.
+    """Pictures in run folders, as HTML.
 
     Args:
         start: Directory of the page: links are relative to it.

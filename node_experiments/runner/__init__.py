@@ -1,1 +1,1 @@
-"""One job, from a configuration to a run directory."""
+"""One job, from a configuration to a run folder."""

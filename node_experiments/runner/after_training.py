@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..runs.files import FORECASTS, write_atomically
+from ..files import write_atomically
+from ..runs.directory import FORECASTS
 from ..training.checkpoints import Checkpoints
 from ..training.loop import Trainer, TrainingDiverged
 
@@ -49,7 +50,7 @@ def check_that_it_learned(trainer: Trainer) -> None:
 def calibrate(trainer: Trainer, checkpoints: Checkpoints, folder: Path) -> None:
     """Calibrate the reported model and add the metrics that it then has to the reported ones.
 
-    Its predictions of held-out test values are written to `forecasts.npz` in the run directory.
+    Its predictions of held-out test values are written to `forecasts.npz` in the run folder.
 
     The best checkpoint is rewritten with the calibrated model. Without validation data there is
     no best checkpoint and nothing to calibrate on, of which the task warns.

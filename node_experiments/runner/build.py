@@ -101,7 +101,7 @@ def build_figures(config: RunConfig) -> Callable[[Any], dict[str, Figure]]:
 
 
 def build_callbacks(config: RunConfig, folder: Path) -> list[Callback]:
-    """Build the task's callbacks, which store results of the model in the run directory."""
+    """Build the task's callbacks, which store results of the model in the run folder."""
     name = task_of(config.model.name, config.dataset.name).callbacks
     return [] if name is None else call(name, folder=folder)
 

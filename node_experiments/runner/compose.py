@@ -98,7 +98,7 @@ def typed_config(composed: DictConfig) -> RunConfig:
 
 
 def plain_config(content: dict[str, Any], of_checkpoint: bool = False) -> RunConfig:
-    """Convert plain values, as in a checkpoint or a run directory, to dataclasses.
+    """Convert plain values, as in a checkpoint or a run folder, to dataclasses.
 
     Interpolations are not resolved: in a file that came from elsewhere they could read environment
     variables.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 
 __all__ = ["report_errors", "shown_errors"]
 

@@ -12,8 +12,8 @@ import torch
 from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import RunConfig
+from ..files import write_atomically
 from ..nn.ode_module import solving_modules
-from ..runs.files import write_atomically
 from ..runs.result import Findings, Memory, SavedEpoch
 from ..training.loop import Trainer
 from ..training.memory import peak_bytes

@@ -202,7 +202,7 @@ def checked_choices(config: RunConfig, place: Path, choices: dict[str, Any]) -> 
     A resumed run keeps the choices that it was started with.
 
     Raises:
-        ConfigError: A setting, or the path of the run directory, cannot be used.
+        ConfigError: A setting, or the path of the run folder, cannot be used.
         DataError: The user's file cannot be read.
     """
     if config.mode == "train":
@@ -216,7 +216,7 @@ def checked_choices(config: RunConfig, place: Path, choices: dict[str, Any]) -> 
 
 
 def check_path(place: Path) -> None:
-    """Check that every library can name the files in a run directory.
+    """Check that every library can name the files in a run folder.
 
     Raises:
         ConfigError: Its path is not valid UTF-8.
@@ -225,7 +225,7 @@ def check_path(place: Path) -> None:
         str(place.absolute()).encode()
     except UnicodeEncodeError as error:
         raise ConfigError(
-            f"the path of the run directory {str(place)!r} is not UTF-8; work in a directory "
+            f"the path of the run folder {str(place)!r} is not UTF-8; work in a directory "
             "whose name is, or set outputs=<directory>"
         ) from error
 

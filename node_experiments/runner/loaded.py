@@ -32,12 +32,12 @@ class LoadedRun:
     """A trained run.
 
     Attributes:
-        folder: The run directory.
+        folder: The run folder.
         model: The model with the weights of the checkpoint, in evaluation mode.
         config: The configuration stored in the checkpoint, but with `mode=predict`, its path as
             `checkpoint`, and no `resume`.
         metrics: Metrics that the run reports, such as `mse/test`; empty for a checkpoint file
-            outside a run directory.
+            outside a run folder.
         epoch: Epoch after which the weights were saved.
         trained: The model with its data, device and origin, which `predict` and `latent` use.
     """

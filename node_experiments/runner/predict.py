@@ -24,8 +24,8 @@ from ..chapters.prediction import Prediction, Request
 from ..config import ConfigError, RunConfig
 from ..config.run import PredictConfig
 from ..data.table_file import read_table
+from ..files import write_atomically
 from ..runs.directory import folder_of_checkpoint
-from ..runs.files import write_atomically
 from ..runs.result import Findings, read_result
 from ..training.random_state import seeded
 from .data_files import resolved_dataset

@@ -16,7 +16,7 @@ from ..chapters import modes
 from ..chapters.chapter import resolve
 from ..config import ConfigError, RunConfig, config_hash, nearest
 from ..errors import UserError
-from ..runs.files import write_atomically, write_json
+from ..files import write_atomically, write_json
 from ..runs.result import Findings, Hardware, RunResult, Seconds, write_result
 from ..runs.starts import is_only_started, remove_run_files
 from ..tracking.loggers import LOGGERS, missing_library

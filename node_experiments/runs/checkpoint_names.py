@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent.parent / "pretrained"
 
 
 def pretrained_runs() -> Mapping[str, Path]:
-    """The run directories that ship with the package, by name."""
+    """The run folders that ship with the package, by name."""
     return {path.parent.name: path.parent for path in sorted(FOLDER.glob("*/result.json"))}
 
 
@@ -41,7 +41,7 @@ def resolved_checkpoint(text: str, outputs: str | Path = "outputs") -> str:
 
 
 def latest_run(outputs: Path) -> Path:
-    """The run directory whose checkpoint was written last.
+    """The run folder whose checkpoint was written last.
 
     Raises:
         ConfigError: None below `outputs` has one.
@@ -53,7 +53,7 @@ def latest_run(outputs: Path) -> Path:
     if not found:
         shipped = ", ".join(f"{PRETRAINED}{name}" for name in pretrained_runs())
         raise ConfigError(
-            f"{LATEST}: no run in {outputs} has a checkpoint; name a run directory, set "
+            f"{LATEST}: no run in {outputs} has a checkpoint; name a run folder, set "
             f"outputs=<directory>, or use one that ships: {shipped}"
         )
     return max(found)[1].parent.parent

@@ -17,11 +17,12 @@ from typing import Any
 import yaml
 
 from ..config import ConfigError, config_hash
-from .files import read_file
+from ..files import read_file
 from .result import ResultError, read_result
 
 __all__ = [
     "ENDED",
+    "FORECASTS",
     "LOCK",
     "claimed",
     "folder_of_checkpoint",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 LOCK = ".lock"
+FORECASTS = "forecasts.npz"  # predictions of held-out test values
 ENDED = ("completed", "diverged")  # running it again would give the same
 
 # The parser in C reads some hundred configurations per second.

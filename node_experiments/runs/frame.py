@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import read_file
 from .directory import is_claimed, read_config, read_json
-from .files import read_file
 from .jobs import FILE as JOBS
 from .jobs import read_jobs
 from .result import Findings, ResultError, RunResult, read_result
@@ -208,7 +208,7 @@ def not_finite(found: Findings) -> str:
 
 
 def lost_jobs(sweep: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the jobs that failed before they had a run directory."""
+    """Rows of the jobs that failed before they had a run folder."""
     for job in read_jobs(sweep):
         if job.reason is None:
             continue

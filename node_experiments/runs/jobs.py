@@ -20,7 +20,7 @@ class Job:
     Attributes:
         overrides: What varies, such as `solver=rk4,seed=0`.
         folder: Where it ran.
-        reason: Why it failed before it had a run directory; None if it ran.
+        reason: Why it failed before it had a run folder; None if it ran.
     """
 
     job: int

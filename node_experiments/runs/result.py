@@ -19,7 +19,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ..config import shorten
-from .files import read_file, write_json
+from ..files import read_file, write_json
 
 __all__ = [
     "VERSION",
@@ -257,7 +257,7 @@ class RunResult:
 
 
 def read_result(directory: Path) -> RunResult | None:
-    """The result of a run directory; None if the run has not ended.
+    """The result of a run folder; None if the run has not ended.
 
     Raises:
         ResultError: `result.json` is damaged.

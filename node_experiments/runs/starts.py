@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from ..files import read_file
 from .directory import LOCK, is_claimed, this_process
-from .files import read_file
 
 __all__ = [
     "discard",

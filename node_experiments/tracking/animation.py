@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from ..training.loop import Callback, Trainer
 from ..training.random_state import random_state, set_random_state
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from ..training.loop import Callback, Trainer
 
 __all__ = ["Arrays"]

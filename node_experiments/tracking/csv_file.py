@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from .loggers import TrackedRun
 
 if TYPE_CHECKING:

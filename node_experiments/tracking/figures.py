@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..figures.training import training_figure
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from ..training.loop import Callback, Trainer
 from ..training.random_state import random_state, set_random_state
 

@@ -35,7 +35,7 @@ class TrackedRun:
     """Description of a run for its loggers, known before training.
 
     Attributes:
-        folder: The run directory.
+        folder: The run folder.
         name: Name of the experiment.
         metric: Name of the task's metric, e.g. `accuracy`.
         hyperparameters: The settings by which runs are compared, by dotted name.

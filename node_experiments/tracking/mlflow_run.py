@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from .loggers import TrackedRun
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MLflowRun"]
 
 ENDINGS = {"completed": "FINISHED", "interrupted": "KILLED"}  # MLflow's statuses; else FAILED
-RUN_ID = "mlflow_run_id"  # file in the run directory by which a resumed training finds its run
+RUN_ID = "mlflow_run_id"  # file in the run folder by which a resumed training finds its run
 
 
 class MLflowRun:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from ..training.loop import Callback, Trainer
 from ..version import __version__
 

@@ -24,7 +24,7 @@ WRITTEN_NAME = re.compile(r"(events\.out\.tfevents\.)([0-9]+)(\..*)")  # with se
 
 
 class TensorBoard:
-    """Writes one event file into the run directory; see `Logger`."""
+    """Writes one event file into the run folder; see `Logger`."""
 
     def __init__(self, run: TrackedRun) -> None:
         # What a process wrote here without reaching a checkpoint is void too.

@@ -31,7 +31,7 @@ class WandbRun:
     """
 
     def __init__(self, run: TrackedRun) -> None:
-        # The same ID for the same run directory; W&B allows no slash in it.
+        # The same ID for the same run folder; W&B allows no slash in it.
         place = "-".join(run.folder.resolve().parts[-3:])
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),

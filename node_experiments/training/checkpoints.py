@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from ..runs.files import write_atomically
+from ..files import write_atomically
 from .loop import Callback, Trainer
 from .signals import Interrupted, StopRequest
 

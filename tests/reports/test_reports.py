@@ -271,7 +271,7 @@ def test_where_no_figure_can_be_written(outputs, capsys, to, message):
         (["figure3"], "there is no completed run for figure3 below outputs"),
         (["solver_transfer"], "there is no completed run for solver_transfer"),
         (["table", "mnist_odnet"], "did you mean mnist_odenet"),
-        (["compare", "nowhere", "outputs"], "is not a run directory"),
+        (["compare", "nowhere", "outputs"], "is not a run folder"),
         (["--outputs", "empty", "list"], "there is no directory empty"),
     ],
 )

@@ -18,7 +18,7 @@ ONE = REFERENCE / "table1" / "mnist_resnet_1block_seed1"
 
 
 def copy(target, source=ONE, **changed):
-    """A run directory like a committed one, some keys of its result changed."""
+    """A run folder like a committed one, some keys of its result changed."""
     shutil.copytree(source, target)
     result = json.loads((source / "result.json").read_text()) | changed
     (target / "result.json").write_text(json.dumps(result))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from node_experiments.runs import files
+from node_experiments import files
 from node_experiments.training.checkpoints import CheckpointError, Checkpoints, load_last
 from node_experiments.training.loop import Callback, Trainer
 from node_experiments.training.optimizers import make_optimizer, make_scheduler

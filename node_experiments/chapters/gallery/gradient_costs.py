@@ -20,6 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ...figures.style import COLORS, log_scale, new_figure, style
+from ...files import write_json
 from ...nn.swap_solver import temporary_solver
 from ...ode import (
     Adjoint,
@@ -31,7 +32,6 @@ from ...ode import (
     Reversible,
     Solver,
 )
-from ...runs.files import write_json
 from ...training.live_bytes import LiveBytes
 from ...training.loop import Callback, Trainer
 

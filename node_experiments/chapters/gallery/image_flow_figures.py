@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...figures.style import new_figure, style
+from ...files import write_json
 from ...nn.swap_solver import temporary_solver
 from ...ode import Discrete, Solver
-from ...runs.files import write_json
 from ...tracking.animation import Film
 from ...training.loop import Callback, Trainer
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from ...config import ConfigError, RunConfig
+from ...files import write_json
 from ...runs.directory import folder_of_checkpoint
-from ...runs.files import write_json
 from ...runs.frame import read_epochs
 from .batches import EvaluationBatches
 from .datasets import IMAGE_DATASETS

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ...errors import DataError
-from ...runs.files import write_atomically
+from ...files import write_atomically
 from .idx import FILES, LabelledImages, read_set
 
 __all__ = ["load_mnist", "unpack_mnist"]

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...figures.style import COLORS, new_figure, style
+from ...files import write_json
 from ...nn.swap_solver import temporary_solver
 from ...ode import Discrete, Solver
-from ...runs.files import write_json
 from ...training.loop import Callback, Trainer
 from .continuous_flow import ContinuousFlow
 from .figures import flow_callbacks

@@ -11,11 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["FORECASTS", "read_file", "write_atomically", "write_json"]
-
-# Predictions of held-out test values, in the directory of a run.
-FORECASTS = "forecasts.npz"
-
+__all__ = ["read_file", "write_atomically", "write_json"]
 
 # Temporary files are private to their owner; the final files follow the user's umask.
 UMASK = os.umask(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node_experiments.runs.files import write_atomically, write_json
+from node_experiments.files import write_atomically, write_json
 
 
 class Stop(BaseException):
