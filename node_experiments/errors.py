@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-__all__ = ["DataError", "Faults", "UserError"]
+__all__ = ["DataError", "Faults", "UserError", "first_line"]
 
 MOST = 3  # faults listed in one message
 
@@ -22,6 +22,16 @@ class UserError(Exception):
 
 class DataError(UserError):
     """Data that are missing, damaged or unsuitable; the message says what to do."""
+
+
+def first_line(error: BaseException) -> str:
+    r"""The first line of an error's message that is not empty, or the name of the error's type.
+
+    >>> first_line(OSError("\n no such file\nsecond line"))
+    'no such file'
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
 
 
 class Faults:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..errors import DataError
+from ..errors import DataError, first_line
 from ..files import write_atomically
 from . import cache_folder
 
@@ -30,7 +30,7 @@ def cached(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tenso
             content = torch.load(path, weights_only=True)
             found, expected = digest(content["tensors"]), content["sha256"]
         except (RuntimeError, OSError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            found = (str(error).splitlines() or [type(error).__name__])[0]
+            found = first_line(error)
             expected = "that of its content"
         if found != expected:
             raise DataError(

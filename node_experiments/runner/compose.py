@@ -16,7 +16,7 @@ from ..chapters import check_fit, datasets, find_chapters, models
 from ..chapters.chapter import Dataset, Model
 from ..config.checks import ConfigError, nearest
 from ..config.run import RunConfig
-from ..errors import UserError
+from ..errors import UserError, first_line
 
 __all__ = [
     "check_size",
@@ -174,9 +174,8 @@ def describe_omegaconf_error(error: OmegaConfBaseException, group: str = "") -> 
         cause.__context__, UserError
     ):
         return str(cause.__context__)  # raised by one of our resolvers
-    first_line = next(iter(str(error).splitlines()), type(error).__name__)
     key = ".".join(filter(None, [group, key_of(error)]))
-    return f"{key}: {first_line}" if key else first_line
+    return f"{key}: {first_line(error)}" if key else first_line(error)
 
 
 def key_of(error: OmegaConfBaseException) -> str:

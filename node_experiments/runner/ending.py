@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..errors import UserError
+from ..errors import UserError, first_line
 from ..ode import SolveError
 from ..runs.result import Findings
 from ..training.loop import TrainingDiverged
@@ -90,12 +90,11 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
     if isinstance(error, SolveError):
         return Ending("failed", str(error), 1)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or ALLOCATOR in str(error):
-        first = (str(error).splitlines() or [""])[0]
         return Ending(
             "failed",
             "out of memory; lower dataset.batch_size (trainer.accumulate joins small "
             "batches), the size of the model, or of a prediction predict.samples and the number "
-            f"of predict.times ({first[:200]})",
+            f"of predict.times ({first_line(error)[:200]})",
             1,
         )
     if isinstance(error, OSError):

@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from ..config import ConfigError, RunConfig
 from ..config.run import SchedulerConfig
+from ..errors import first_line
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
 from .compose import invalid_groups, plain_config
 from .data_files import PATH_SETTINGS
@@ -119,8 +120,3 @@ def settings_in(file: Path) -> dict[str, Any]:
             "a new run"
         )
     return found
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

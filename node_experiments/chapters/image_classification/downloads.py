@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from torchvision import datasets
 
-from ...errors import DataError
+from ...errors import DataError, first_line
 from .idx import LabelledImages, read_images
 
 __all__ = ["load_cifar10", "load_fashion_mnist"]
@@ -50,8 +50,7 @@ def _load(dataset: type[D], root: Path, train: bool, wanted: str) -> D:
         root.mkdir(parents=True, exist_ok=True)
         return dataset(str(root), train=train, download=True)
     except (OSError, RuntimeError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise DataError(
-            f"{dataset.__name__} is not in {root} and could not be downloaded ({first_line}); "
-            f"put {wanted}, or set dataset.root to where they are"
+            f"{dataset.__name__} is not in {root} and could not be downloaded "
+            f"({first_line(error)}); put {wanted}, or set dataset.root to where they are"
         ) from error

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...errors import DataError
+from ...errors import DataError, first_line
 
 __all__ = ["find_source", "text_files", "text_lines"]
 
@@ -51,11 +51,6 @@ def text_files(source: Path) -> Iterator[tuple[str, str]]:
         ) from error
     if not found:
         raise DataError(f"{source} holds no .txt file; get it again")
-
-
-def first_line(error: Exception) -> str:
-    """First line of an error's message, or the name of its type."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def wanted(name: str) -> bool:
