@@ -80,7 +80,9 @@ class Forecasts:
             rounded down, but at least one.
         observed_points: Number of observed points; replaces the fraction.
         cut: For extrapolation, the last time that a model may see. Series without points on both
-            sides of it are left out.
+            sides of it are left out. When None, each series has its own cut, which is drawn
+            uniformly between its first and last point, again in each epoch; series of a single
+            point are left out.
         seed: Seed of the choice of observed points.
         normalise_times_per_batch: Divide the times of a batch by its last time, as the official
             code does.
@@ -112,7 +114,16 @@ class Forecasts:
         self.normalise_times_per_batch = normalise_times_per_batch
         self.visible = self.target = series
         self.kept = torch.arange(len(series))
-        if task == "extrapolation":
+        self.cuts_at_random = task == "extrapolation" and cut is None
+        if self.cuts_at_random:
+            self.kept = (series.lengths > 1).nonzero().squeeze(1)
+            if not len(self.kept):
+                raise DataError(
+                    "no series has two points, and dataset.random_cuts needs one to observe and "
+                    "one to forecast; set dataset.task=interpolation, or check the series column"
+                )
+            self.visible = self.target = series.take(self.kept)
+        elif task == "extrapolation":
             assert cut is not None
             where = time_unit.text(cut)
             visible, target = series.keep(series.times <= cut), series.keep(series.times > cut)
@@ -123,8 +134,9 @@ class Forecasts:
                     "change dataset.extrapolate_from, or set dataset.task=interpolation"
                 )
             self.visible, self.target, self.kept = visible.take(both), target.take(both), both
+        self.lengths = self.target.lengths
         self._epoch = -1
-        self._coming: tuple[int, Future[RaggedSeries]] | None = None
+        self._coming: tuple[int, Future[tuple[RaggedSeries, RaggedSeries]]] | None = None
         self.draw(0)
 
     @property
@@ -136,30 +148,34 @@ class Forecasts:
         return len(self.target)
 
     def draw(self, epoch: int) -> None:
-        """Draw the observed points of an epoch; they depend only on the seed and `epoch`."""
+        """Draw what is observed in an epoch; it depends only on the seed and `epoch`."""
         if epoch == self._epoch:
             return
         coming, self._coming = self._coming, None
         self._epoch = epoch
         if coming is not None and coming[0] == epoch:
-            self.observed = coming[1].result()
+            self.observed, self.target = coming[1].result()
         else:
-            self.observed = self._drawn(epoch)
+            self.observed, self.target = self._drawn(epoch)
 
     def prepare(self, epoch: int) -> None:
-        """Start to draw the observed points of a later epoch in the background."""
+        """Start to draw what is observed in a later epoch in the background."""
         self._coming = epoch, DRAWING.submit(self._drawn, epoch)
 
-    def _drawn(self, epoch: int) -> RaggedSeries:
-        lengths = self.visible.lengths
+    def _drawn(self, epoch: int) -> tuple[RaggedSeries, RaggedSeries]:
+        """The observed and the target points of an epoch."""
+        generator = epoch_generator(self.seed, epoch)
+        visible, target = self.visible, self.target
+        if self.cuts_at_random:
+            visible, target = cut_at_random(visible, generator)
+        lengths = visible.lengths
         if self.points is None:
             counts = (lengths * self.fraction + 1e-9).long().clamp(min=1)
         else:
             counts = lengths.clamp(max=self.points)
         if torch.equal(counts, lengths):
-            return self.visible
-        generator = epoch_generator(self.seed, epoch)
-        return self.visible.draw(counts, generator)
+            return visible, target
+        return visible.draw(counts, generator), target
 
     def select(self, indices: Tensor) -> ForecastBatch:
         """The samples with these indices, in this order."""
@@ -176,11 +192,31 @@ class Forecasts:
         return ForecastBatch(centre.model_input(observed), centre.subtract(target), label, centre)
 
 
+def cut_at_random(
+    series: RaggedSeries, generator: torch.Generator
+) -> tuple[RaggedSeries, RaggedSeries]:
+    """Cut each series at a time drawn uniformly between its first and last point.
+
+    Args:
+        series: Series of at least two points each.
+
+    Returns:
+        The points up to the cut and those after it, at least one of each series in both.
+    """
+    starts, ends = series.offsets[:-1], series.offsets[1:] - 1
+    times = series.times.double().cpu()
+    drawn = torch.rand(len(series), generator=generator, dtype=torch.float64)
+    cuts = times[starts] + drawn * (times[ends] - times[starts])
+    before = times <= cuts[series.series_of_point]
+    before[ends] = False  # also if the sum was rounded up to the last time
+    return series.keep(before), series.keep(~before)
+
+
 class ForecastBatches(SeriesBatches[ForecastBatch]):
     """Batches of series with about the same length.
 
     Args:
-        redraw: Draw the observed points of each series again in every epoch.
+        redraw: Draw what is observed of each series again in every epoch.
     """
 
     data: Forecasts
@@ -194,7 +230,7 @@ class ForecastBatches(SeriesBatches[ForecastBatch]):
         seed: int = 0,
         redraw: bool = False,
     ) -> None:
-        lengths = data.target.lengths
+        lengths = data.lengths
         ragged = int(lengths.min()) < int(lengths.max())
         super().__init__(data, batch_size, shuffle, passes, seed, lengths if ragged else None)
         self.redraw = redraw

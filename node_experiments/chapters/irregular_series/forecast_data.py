@@ -56,7 +56,8 @@ class ForecastData:
             their batch: by name, the errors of single predictions, whose mean is the metric.
         static: Number of static features that a model reads, which do not change within a series.
         centres: Whether values are relative to the level of their series; see `Centre`.
-        cut: Time up to which a model sees a series that it extrapolates, in the model's units.
+        cut: Time up to which a model sees a series that it extrapolates, in the model's units;
+            training series that are cut at random times have others.
         class_counts: Number of labels by the name of the part and the name of the class.
         class_weights: Weight of each class in the training loss; None: all equal.
     """
@@ -109,7 +110,8 @@ def forecast_data(
         parts: Training, validation and test series; the validation part may be empty.
         settings: The observed points of training series are drawn in every epoch (`redraw`), those
             of the others once. For extrapolation, `extrapolate_from` is the fraction of the time
-            from the first to the last point of all series that is observed.
+            from the first to the last point of all series that is observed; with `random_cuts`,
+            training series are instead cut at random times.
         seed: Seed of the observed points and of the order of the series.
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         class_names: Names of the classes; their indices when None.
@@ -149,20 +151,26 @@ def forecast_data(
             settings.task,
             settings.observed_fraction,
             settings.observed_points,
-            cut,
+            None if number == 0 and settings.random_cuts else cut,
             of_part,
             normalise_times_per_batch,
             undivided,
             mean if centres else None,
         )
         if left_out := len(part) - len(found):
+            if found.cuts_at_random:
+                reason = "a single point, and are left out (dataset.random_cuts)"
+            else:
+                reason = (
+                    f"no point before, or none after, {undivided.text(cut)}, where extrapolation "
+                    "starts, and are left out (dataset.extrapolate_from)"
+                )
             log.warning(
-                "%d of %d %s series have no point before, or none after, %s, where "
-                "extrapolation starts, and are left out (dataset.extrapolate_from)",
+                "%d of %d %s series have %s",
                 left_out,
                 len(part),
                 ("training", "validation", "test")[number],
-                undivided.text(cut),
+                reason,
             )
         return found
 

@@ -37,6 +37,7 @@ class ForecastingConfig:
     observed_fraction: float = 1.0  # paper: fraction of the visible points that a model sees
     observed_points: int | None = None  # their number, instead of the fraction
     extrapolate_from: float = 0.5  # paper: fraction of the time range observed when extrapolating
+    random_cuts: bool = False  # choice: train to extrapolate from random times, of each series
     redraw: bool = True  # draw observed points in every epoch; official_code: also when testing
     train_size: int | None = None  # series to train on; all when null
     validation_size: int | None = 0  # choice: training series to validate on; official_code: 0
@@ -56,6 +57,9 @@ class ForecastingConfig:
         require(self.task in self.TASKS, self, "task", " or ".join(self.TASKS))
         require(0 < self.observed_fraction <= 1, self, "observed_fraction", "above 0, at most 1")
         require(0 < self.extrapolate_from < 1, self, "extrapolate_from", "between 0 and 1")
+        allowed = "false, unless dataset.task=extrapolation and dataset.redraw=true"
+        extrapolates = self.task == "extrapolation" and self.redraw
+        require(extrapolates or not self.random_cuts, self, "random_cuts", allowed)
         for name in ("observed_points", "train_size", "test_size"):
             value = getattr(self, name)
             require(value is None or value >= 1, self, name, "at least 1, or null")

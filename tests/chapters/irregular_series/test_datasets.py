@@ -10,6 +10,7 @@ from node_experiments.chapters.irregular_series.batches import ForecastBatches, 
 from node_experiments.chapters.irregular_series.forecast_data import forecast_data
 from node_experiments.chapters.irregular_series.settings import ForecastingConfig
 from node_experiments.chapters.irregular_series.time_unit import TimeUnit
+from node_experiments.config import ConfigError
 from node_experiments.data.ragged import RaggedSeries, ragged
 from node_experiments.data.scaling import Scaling
 from node_experiments.data.splits import group_split, ordered_split, random_split
@@ -151,6 +152,61 @@ def test_extrapolation_says_what_comes_after_and_leaves_out_what_has_no_before()
     assert batch.label.tolist() == [2, 1]
     with pytest.raises(DataError, match="no series has points on both sides of 9"):
         Forecasts(series(), "extrapolation", cut=9.0)
+
+
+def test_random_cuts_are_uniform_in_time_and_drawn_again_in_every_epoch():
+    # Most points lie early, so that cuts at a random point would be early as well.
+    times = torch.linspace(0, 1, 41).pow(3).repeat(500)
+    data = ragged(times, times.unsqueeze(1), torch.full((500,), 41))
+    batches = ForecastBatches(Forecasts(data, "extrapolation"), 500, redraw=True)
+
+    def last_seen(epoch):
+        batches.epoch = epoch
+        (batch,) = batches
+        lengths = batch.observed.mask.sum(1)
+        assert torch.equal(lengths + batch.target.mask.sum(1), data.lengths)
+        last = batch.observed.times.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)
+        assert bool((last < batch.target.times[:, 0]).all())
+        return last
+
+    first = last_seen(0)
+    # The point before a uniform cut is, on average, half a gap before it.
+    gaps = times[:41].diff()
+    expected = 0.5 - 0.5 * float((gaps * gaps).sum())
+    assert abs(float(first.mean()) - expected) < 3 * 0.29 / 500**0.5
+    assert not torch.equal(last_seen(1), first)
+    assert torch.equal(last_seen(0), first)
+
+
+def test_random_cuts_leave_a_point_on_both_sides():
+    # The two times are neighbours among the numbers of float32.
+    close = torch.tensor([1e6, 1e6 + 0.0625])
+    data = ragged(close.repeat(200), torch.zeros(400, 1), torch.full((200,), 2))
+    task = Forecasts(data, "extrapolation")
+    assert task.observed.lengths.tolist() == task.target.lengths.tolist() == [1] * 200
+    alone = Forecasts(series(), "extrapolation")
+    assert alone.kept.tolist() == [0, 2]
+    assert len(alone) == 2
+    with pytest.raises(DataError, match=r"no series has two points, and dataset\.random_cuts"):
+        Forecasts(series().take(torch.tensor([1])), "extrapolation")
+
+
+def test_only_training_series_are_cut_at_random(caplog):
+    parts = (many(40, 60), many(8, 60), series())
+    settings = ForecastingConfig(task="extrapolation", random_cuts=True, batch_size=8)
+    data = forecast_data(parts, settings, extrapolate_from=0.01)
+    cuts = {float(batch.observed.times[i, batch.observed.mask[i]].max())
+            for batch in data.train for i in range(len(batch))}  # fmt: skip
+    assert len(cuts) > 20
+    for part in (data.validation, data.test):
+        (batch,) = part
+        assert float(batch.observed.times.max()) <= data.cut < float(batch.target.times.min())
+    forecast_data((series(), many(8, 60), many(8, 60)), replace(settings, batch_size=2))
+    assert "1 of 3 training series have a single point, and are left out" in caplog.text
+    with pytest.raises(
+        ConfigError, match=r"random_cuts=True must be false, unless dataset\.task="
+    ):
+        ForecastingConfig(task="interpolation", random_cuts=True)
 
 
 def test_a_common_grid_is_kept_once():
