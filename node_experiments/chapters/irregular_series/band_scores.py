@@ -17,20 +17,20 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def held_out_forecasts(
-    model: Any, batches: Iterable[Any], cut: float, gap: float
+    model: Any, batches: Iterable[Any], cut: float, step: float
 ) -> dict[str, NDArray[Any]]:
     """Held-out values and the model's predictive distributions, computed as in `held_out`.
 
     Args:
         batches: Batches of test series.
         cut: Time after which all points are held out together, besides points within the span.
-        gap: Mean time between two observations in training.
+        step: Time between two steps of a forecast; see `bands.forecast_step`.
 
     Returns:
         `values` and `std`, shape `(value,)`, and `means` `(draw, value)`, in the model's units;
         the index of each value's `feature`; whether it is `inside` the span of the observations.
     """
-    parts = held_out(model, batches, cut, gap)
+    parts = held_out(model, batches, cut, step)
     std = [
         model.predictive_noise(model.log_noise_std, part.context)[..., d]
         for d, part in enumerate(parts)

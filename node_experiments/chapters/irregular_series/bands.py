@@ -18,6 +18,7 @@ __all__ = [
     "PredictionContext",
     "PredictiveNoise",
     "bands",
+    "forecast_step",
     "mixture_cdf",
     "predictive_mean",
     "sample_means",
@@ -125,14 +126,24 @@ class PredictionContext:
         return cls((times - latest).clamp(min=0), seen, (times - last).clamp(min=0))
 
 
+def forecast_step(model: Any, data: Any) -> float:
+    """Time between two steps of a forecast at any times: the mean of those in training.
+
+    Latent variables are decoded from target to target. An autoregressive model reads observations,
+    and in extrapolation also its predictions of the targets.
+    """
+    reads_targets = hasattr(model, "encode") or data.task == "extrapolation"
+    return data.target_gap if reads_targets else data.mean_gap
+
+
 def bands(
-    model: Any, observed: Any, times: Tensor, samples: int, gap: float
+    model: Any, observed: Any, times: Tensor, samples: int, step: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, 5 % and 95 % quantile at times `(batch, time)`, each of shape `(batch, time, dim)`.
 
     The quantiles are those of an observation, distributed around `samples` sampled means.
     """
-    mean, means = sample_means(model, observed, times, samples, gap)
+    mean, means = sample_means(model, observed, times, samples, step)
     context = PredictionContext.of(model, observed, times)
     std = model.predictive_noise(model.log_noise_std, context)
     low, high = (mixture_quantile(means, std, level) for level in QUANTILE_LEVELS)
@@ -184,17 +195,17 @@ def mixture_quantile(means: Tensor, std: Tensor, level: float) -> Tensor:
     return found
 
 
-def predictive_mean(model: Any, observed: Any, times: Tensor, gap: float) -> Tensor:
+def predictive_mean(model: Any, observed: Any, times: Tensor, step: float) -> Tensor:
     """Predicted mean at times `(batch, time)`, as in `bands`, shape `(batch, time, dim)`."""
     if not hasattr(model, "encode"):
-        return roll_out_in_steps(model, observed, times, gap)
+        return roll_out_in_steps(model, observed, times, step)
     z0, _ = model.encode(observed)
-    means: Tensor = model.means(model.forecast(z0.unsqueeze(0), observed, times, gap))
+    means: Tensor = model.means(model.forecast(z0.unsqueeze(0), observed, times, step))
     return means[0]
 
 
 def sample_means(
-    model: Any, observed: Any, times: Tensor, samples: int, gap: float
+    model: Any, observed: Any, times: Tensor, samples: int, step: float
 ) -> tuple[Tensor, Tensor]:
     """Predicted mean `(batch, time, dim)`, and samples of it `(sample, batch, time, dim)`.
 
@@ -203,30 +214,30 @@ def sample_means(
 
     Args:
         times: Ascending, shape `(batch, time)`.
-        gap: Mean time between two observations in training.
+        step: Time between two steps of a forecast; see `forecast_step`.
     """
     if hasattr(model, "encode"):
         centre, std = model.encode(observed)
         z0 = centre + std * torch.randn(samples, *centre.shape, device=centre.device)
-        states = model.forecast(torch.cat([centre.unsqueeze(0), z0]), observed, times, gap)
+        states = model.forecast(torch.cat([centre.unsqueeze(0), z0]), observed, times, step)
         means = model.means(states)
         return means[0], means[1:]
-    mean = roll_out_in_steps(model, observed, times, gap)
+    mean = roll_out_in_steps(model, observed, times, step)
     again = torch.arange(len(times), device=times.device).repeat(samples)
     noise = model.log_noise_std.exp()
-    draws = roll_out_in_steps(model, observed.select(again), times[again], gap, noise)
+    draws = roll_out_in_steps(model, observed.select(again), times[again], step, noise)
     return mean, draws.view(samples, *mean.shape)
 
 
 def roll_out_in_steps(
-    model: Any, observed: Any, times: Tensor, gap: float, noise: Tensor | None = None
+    model: Any, observed: Any, times: Tensor, step: float, noise: Tensor | None = None
 ) -> Tensor:
     """Autoregressive predictions at times `(batch, time)`, within and beyond the observations.
 
-    Beyond them the model is rolled out in steps of the mean gap between observations, as it was
-    trained, so that a forecast does not depend on the number of requested times. Between two
-    steps, the result is interpolated from the prediction of the state before the first of them to
-    that of the state after it: right after a step the state has just read a prediction, and if
+    Beyond them the model is rolled out in equal steps, as long as those in training are on
+    average, so that a forecast does not depend on the other requested times. Between two steps,
+    the result is interpolated from the prediction of the state before the first of them to that
+    of the state after it: right after a step the state has just read a prediction, and if
     observations are as far apart as the steps, the model was never trained on shorter gaps.
 
     Args:
@@ -234,10 +245,10 @@ def roll_out_in_steps(
     """
     states = model.read(observed)
     last, counts = states.last()[1].unsqueeze(1), states.counts.unsqueeze(1)
-    steps = int(((times - last).amax() / gap).ceil().clamp(min=0)) if gap > 0 else 0
+    steps = int(((times - last).amax() / step).ceil().clamp(min=0)) if step > 0 else 0
     if not steps:
         return model.predict(states, times)
-    ahead = last + gap * torch.arange(1, steps + 1, device=times.device)
+    ahead = last + step * torch.arange(1, steps + 1, device=times.device)
     values = model.roll_out(states, ahead, noise)
     everywhere = torch.ones_like(values, dtype=torch.bool)
     observed = TimeSeries(
@@ -249,11 +260,11 @@ def roll_out_in_steps(
         observed.static,
     )
     states = model.read(observed)
-    place = (times - last) / gap
-    step = (place - ROUNDING).ceil().clamp(min=1) - 1  # the end of a step belongs to that step
-    after = model.predict_after(states, counts + step.long(), times - (last + gap * step))
-    earlier = (step - 1).clamp(min=0)
-    before = model.predict_after(states, counts + earlier.long(), times - (last + gap * earlier))
-    fraction = (place - step).where(step > 0, 1.0).unsqueeze(-1)
+    place = (times - last) / step
+    done = (place - ROUNDING).ceil().clamp(min=1) - 1  # the end of a step belongs to that step
+    after = model.predict_after(states, counts + done.long(), times - (last + step * done))
+    earlier = (done - 1).clamp(min=0)
+    before = model.predict_after(states, counts + earlier.long(), times - (last + step * earlier))
+    fraction = (place - done).where(done > 0, 1.0).unsqueeze(-1)
     beyond = (times > last).unsqueeze(-1)
     return torch.lerp(before, after, fraction).where(beyond, model.predict(states, times))

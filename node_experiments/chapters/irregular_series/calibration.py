@@ -34,6 +34,7 @@ from ...training.random_state import seeded
 from .bands import (
     QUANTILE_LEVELS,
     PredictionContext,
+    forecast_step,
     mixture_cdf,
     sample_means,
     warn_of_uncalibrated_bands,
@@ -104,7 +105,8 @@ def calibrate(model: Any, data: Any, cut: float) -> None:
     noise = model.predictive_noise
     learned = model.log_noise_std.detach().exp().expand(noise.scale.shape[1])
     noise.gap.fill_(data.mean_gap if data.mean_gap > 0 else 1.0)
-    parts = (held_out(model, part, cut, data.mean_gap) for part in (data.validation, data.train))
+    step = forecast_step(model, data)
+    parts = (held_out(model, part, cut, step) for part in (data.validation, data.train))
     too_few: dict[str, int] = {}
     for d, (new, known) in enumerate(zip(*parts, strict=True)):
         fewest = min(int(new.inside.sum()), int((~new.inside).sum()))
@@ -180,7 +182,7 @@ def band_factor(part: HeldOut, std: Tensor, fixed: Tensor, coverage: float) -> f
     return 1 / MAX_FACTOR if missing(-most) <= 0 else math.exp(brentq(missing, -most, most))
 
 
-def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list[HeldOut]:
+def held_out(model: Any, batches: Iterable[Any], cut: float, step: float) -> list[HeldOut]:
     """Held-out values and the model's predictions of them, for each feature.
 
     The samples depend only on the data and the model. Series of one point are not used.
@@ -191,7 +193,7 @@ def held_out(model: Any, batches: Iterable[Any], cut: float, gap: float) -> list
     with torch.no_grad(), seeded(0, device):
         for observed, target, number in holdouts(batches, cut):
             times = target.times.expand(len(target), -1)
-            _, means = sample_means(model, observed, times, SAMPLES, gap)
+            _, means = sample_means(model, observed, times, SAMPLES, step)
             context = PredictionContext.of(model, observed, times)
             series = number.unsqueeze(1).expand_as(times)
             of_time = (context.ahead, context.seen, context.beyond, series)

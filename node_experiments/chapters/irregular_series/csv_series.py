@@ -95,6 +95,7 @@ def table_data(
         known = {
             "span": tuple(learned["span"]),
             "mean_gap": learned["mean_gap"],
+            "target_gap": target_gap(learned),
             "mean": training_mean(learned, schema) if tells_mean(learned, settings) else None,
         }
         seen = schema.read(table)
@@ -143,6 +144,7 @@ def table_data(
         "series": of_series,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
+        "target_gap": data.target_gap,
         "mean": data.mean.tolist(),
     }
     return data
@@ -166,6 +168,11 @@ def training_mean(learned: dict[str, Any], schema: SeriesSchema) -> Tensor:
     """Mean of each feature over the training series of a checkpoint, shape `(feature,)`."""
     # Checkpoints of earlier versions do not store it; with the default scaling it is 0.
     return torch.tensor(learned.get("mean", [0.0] * len(schema.columns.features)))
+
+
+def target_gap(learned: dict[str, Any]) -> float:
+    """Mean time between two targets, or between two observations with an earlier checkpoint."""
+    return learned.get("target_gap", learned["mean_gap"])
 
 
 def digest(seen: Measurements) -> str:
@@ -193,6 +200,7 @@ def restored_data(settings: CSVConfig, learned: dict[str, Any]) -> ForecastData:
         label_per=None if schema.classes is None else schema.form.label_per,
         span=(learned["span"][0], learned["span"][1]),
         mean_gap=learned["mean_gap"],
+        target_gap=target_gap(learned),
         mean=training_mean(learned, schema),
         task=settings.task,
         features=schema.columns.features,

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from .bands import forecast_step, predictive_mean
 from .forecast_data import ForecastData
 from .simple_forecasts import simple_errors
 
@@ -20,8 +21,11 @@ SIMPLE = {
 }
 
 
-def error_table(task: Any, model: Any, data: ForecastData) -> pd.DataFrame | None:
-    """Root mean squared errors on test values that the model did not see.
+def error_table(model: Any, data: ForecastData) -> pd.DataFrame | None:
+    """Root mean squared errors of the forecasts of `mode=predict`, on values that were not seen.
+
+    Those of a recurrent model can differ from the ones that are scored as `mse`; see
+    `bands.roll_out_in_steps`.
 
     Returns:
         A row for each feature: `model`, the `SIMPLE` forecasts, and the number of `values`. None
@@ -29,9 +33,12 @@ def error_table(task: Any, model: Any, data: ForecastData) -> pd.DataFrame | Non
     """
     errors: dict[str, list[torch.Tensor]] = {}
     groups = {str(d): [d] for d in range(data.dim)}
+    step = forecast_step(model, data)
     model.eval()
     with torch.no_grad():
-        for mean, _, _, batch in task.evaluated(model, data.test):
+        for batch in data.test:
+            times = batch.target.times.expand(len(batch), -1)
+            mean = predictive_mean(model, batch.observed, times, step)
             for name, single in simple_errors(mean, batch, groups, data.mean).items():
                 errors.setdefault(name, []).append(single)
     scale = torch.ones(data.dim) if data.scaling is None else data.scaling.scale

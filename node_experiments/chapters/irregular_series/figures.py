@@ -15,7 +15,7 @@ from torch import Tensor
 from ...figures.style import COLORS, SMALLEST, TRUTH, WIDTH, legend_below, new_figure, style
 from ...training.loop import Trainer
 from ...training.random_state import seeded
-from .bands import bands, predictive_mean
+from .bands import bands, forecast_step, predictive_mean
 
 if TYPE_CHECKING:
     from .forecast_data import ForecastData
@@ -78,13 +78,13 @@ def predictive_band(
     which is rolled out at the target times. Training draws the same numbers as without figures.
     """
     with seeded(0, model.log_noise_std.device):
-        return bands(model, observed, times, SAMPLES, data.mean_gap)
+        return bands(model, observed, times, SAMPLES, forecast_step(model, data))
 
 
 def mean_at_targets(model: Any, data: ForecastData, batch: Any) -> Tensor:
     """Predicted mean at the target times, as in `predictive_band`."""
     times = batch.target.times.expand(len(batch), -1)
-    return predictive_mean(model, batch.observed, times, data.mean_gap)
+    return predictive_mean(model, batch.observed, times, forecast_step(model, data))
 
 
 def reconstruction_figure(model: Any, task: Any, data: ForecastData, batch: Any) -> Figure:

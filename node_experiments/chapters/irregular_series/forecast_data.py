@@ -42,6 +42,8 @@ class ForecastData:
         label_per: What a label belongs to: `series`, `time`, or None.
         span: First and last time of all series, observed and target, in the model's units.
         mean_gap: Mean time between two observations of a training series, in the same units.
+        target_gap: Mean time between two targets of a training series; in extrapolation, the
+            first gap is that from the last observation to the first target.
         mean: Mean of each feature over the training series, in the model's units, `(feature,)`.
         of_table: Whether the series are those of a table, whose owner sees the error of each
             feature in its unit.
@@ -70,6 +72,7 @@ class ForecastData:
     label_per: str | None
     span: tuple[float, float]
     mean_gap: float
+    target_gap: float
     mean: Tensor
     task: str
     features: tuple[str, ...] = ()
@@ -99,6 +102,7 @@ def forecast_data(
     scaling: Scaling | None = None,
     span: tuple[float, float] | None = None,
     mean_gap: float | None = None,
+    target_gap: float | None = None,
     mean: Tensor | None = None,
     allow_small: bool = False,
     class_names: tuple[str, ...] | None = None,
@@ -116,8 +120,8 @@ def forecast_data(
         features, time_unit, scaling: As in `ForecastData`; the unit is that of the series.
         class_names: Names of the classes; their indices when None.
         extrapolate_from: Replaces the value in the settings.
-        span, mean_gap, mean: Those of the data that a model was trained on; of these series when
-            None.
+        span, mean_gap, target_gap, mean: Those of the data that a model was trained on; of these
+            series when None.
         allow_small: Whether fewer training series than the batch size are allowed, as one batch.
 
     Raises:
@@ -179,10 +183,10 @@ def forecast_data(
     if allow_small or len(training) < batch_size <= len(train):
         # Series with nothing to extrapolate have been left out.
         batch_size = min(batch_size, len(training))
-    observed = training.observed
-    gaps = observed.times.diff()[(observed.series_of_point.diff() == 0).to(observed.times.device)]
     if mean_gap is None:
-        mean_gap = float(gaps.mean()) if len(gaps) else (last - first) or 1.0
+        mean_gap = mean_difference(training.observed) or (last - first) or 1.0
+    if target_gap is None:
+        target_gap = mean_target_gap(training, settings.task) or mean_gap
     return ForecastData(
         train=ForecastBatches(training, batch_size, True, settings.passes, seed, settings.redraw),
         validation=(
@@ -196,6 +200,7 @@ def forecast_data(
         label_per=train.label_per,
         span=(first / scale, last / scale),
         mean_gap=mean_gap / scale,
+        target_gap=target_gap / scale,
         mean=mean,
         task=settings.task,
         features=features,
@@ -221,6 +226,21 @@ def read_static(count: int, settings: ForecastingConfig, dim: int) -> int:
 def centres_series(settings: ForecastingConfig) -> bool:
     """Whether values are relative to the level of their series."""
     return bool(getattr(settings, "centre_series", False))
+
+
+def mean_difference(series: RaggedSeries) -> float:
+    """Mean time between two points of a series; 0 if all series have a single point."""
+    gaps = series.times.diff()[(series.series_of_point.diff() == 0).to(series.times.device)]
+    return float(gaps.mean()) if len(gaps) else 0.0
+
+
+def mean_target_gap(training: Forecasts, task: str) -> float:
+    """Mean time between two targets, as in `ForecastData`; 0 if there are none."""
+    observed, target = training.observed, training.target
+    if task != "extrapolation":
+        return mean_difference(target)
+    spans = target.times[target.offsets[1:] - 1] - observed.times[observed.offsets[1:] - 1]
+    return float(spans.double().sum()) / len(target.times)
 
 
 def mean_values(part: RaggedSeries) -> Tensor:

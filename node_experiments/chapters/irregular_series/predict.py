@@ -18,7 +18,7 @@ from ...config.checks import first_names
 from ...data.ragged import RaggedSeries
 from ...data.table_file import PARQUET, TableFile
 from ..prediction import Inputs, Prediction, Request, as_table
-from .bands import bands, warn_of_uncalibrated_bands
+from .bands import bands, forecast_step, warn_of_uncalibrated_bands
 from .centring import Centre
 from .forecast_figure import forecast_figure
 from .predict_source import prediction_source
@@ -68,8 +68,9 @@ def predict_series(trained: Any, request: Request) -> Prediction:
     else:
         requested = requested_rows(schema, seen, table_of_rows(request.rows, trained))
         what = f"{len(requested.series)} series"
+    step = forecast_step(model, data)
     forecasts, latent = predictions(
-        model, schema, seen, series, data.span, requested, samples, data.mean_gap, device,
+        model, schema, seen, series, data.span, requested, samples, step, device,
         request.latent, data.mean if data.centres else None,
     )  # fmt: skip
     autoregressive = not hasattr(model, "encode")
@@ -160,7 +161,7 @@ def predictions(
     span: tuple[float, float],
     requested: RequestedTimes,
     samples: int,
-    gap: float,
+    step: float,
     device: torch.device,
     with_latent: bool = False,
     usual: Tensor | None = None,
@@ -170,7 +171,7 @@ def predictions(
     Args:
         series: The series of `seen`, as read by `schema.series`.
         span: First and last model time of training.
-        gap: Mean model time between two observations in training.
+        step: Model time between two steps of a forecast; see `bands.forecast_step`.
         usual: As in `Forecasts`.
 
     Returns:
@@ -211,7 +212,7 @@ def predictions(
         empty = torch.from_numpy((before | after)[places.numpy()]).unsqueeze(-1)
         found = [
             undo((x + level).double().cpu()).masked_fill(empty, torch.nan).flatten(0, 1).numpy()
-            for x in bands(model, observed, model_times, samples, gap)
+            for x in bands(model, observed, model_times, samples, step)
         ]
         of_rows = names[chosen.numpy()].repeat(count).to_numpy()
         rows = {schema.form.series_column: of_rows, schema.form.time_column: labels(places)}

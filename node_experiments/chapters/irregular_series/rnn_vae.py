@@ -51,16 +51,16 @@ class RNNVAE(SeriesVAE):
             states.append(state)
         return torch.stack(states, 1).view(*z0.shape[:-1], len(states), z0.shape[-1])
 
-    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, gap: float) -> Tensor:
-        """States interpolated between GRU steps as long as the mean gap, as in training.
+    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, step: float) -> Tensor:
+        """States interpolated between steps of the GRU of equal length.
 
-        Steps start at the first observation or, with `after`, one gap after the last one; earlier
+        Steps start at the first observation or, with `after`, one step after the last one; earlier
         times have the state of the start.
         """
-        start = observed.times[:, -1:] + gap if self.after else observed.times[:, :1]
-        place = ((times - start) / gap).clamp(min=0)
+        start = observed.times[:, -1:] + step if self.after else observed.times[:, :1]
+        place = ((times - start) / step).clamp(min=0)
         steps = int(place.max().ceil().clamp(min=1))
-        grid = start + gap * torch.arange(steps + 1, device=times.device)
+        grid = start + step * torch.arange(steps + 1, device=times.device)
         states = self.states(z0, grid)
         before = place.floor().long().clamp(max=steps - 1)
         fraction = (place - before).unsqueeze(-1).to(states.dtype)

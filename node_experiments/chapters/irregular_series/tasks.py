@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...nn.likelihoods import gaussian_log_likelihood
 from ...training.task import Baseline
 from .band_scores import band_scores, held_out_forecasts
-from .bands import warn_of_uncalibrated_bands
+from .bands import forecast_step, warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
 from .forecast_data import ForecastData
@@ -65,7 +65,8 @@ class SeriesTask:
 
         - `mse`: mean squared error over target points in squared units of the data. Models with a
           latent z0 predict from its mean; autoregressive models from the observations before each
-          point, or by a roll-out beyond the observations
+          point, or beyond them by a roll-out from target to target, as published (forecasts at
+          any times take equal steps instead; see `bands.roll_out_in_steps`)
         - `mse_samples`: the same with draws of z0 and averaged over them, as published
         - `log_likelihood`: Gaussian, in nats per value
         - `accuracy`, `auc`, `average_precision`: of classification
@@ -119,22 +120,24 @@ class SeriesTask:
             )
             return {}
         calibrate(model, data, data.cut)
-        return band_scores(held_out_forecasts(model, data.validation, data.cut, data.mean_gap))
+        step = forecast_step(model, data)
+        return band_scores(held_out_forecasts(model, data.validation, data.cut, step))
 
     def coverage_metrics(self, model: Any, data: ForecastData) -> dict[str, float]:
         """Scores of the predictive bands on held-out test values, as in `band_scores`."""
         if self.kind == "classification":
             return {}
-        self.forecasts = held_out_forecasts(model, data.test, data.cut, data.mean_gap)
+        step = forecast_step(model, data)
+        self.forecasts = held_out_forecasts(model, data.test, data.cut, step)
         return band_scores(self.forecasts)
 
     def error_table(self, model: Any, data: ForecastData) -> pd.DataFrame | None:
-        """Test errors of each column of a table in its unit, beside those of simple forecasts."""
+        """Test errors of forecasts of a table, by column in its unit, and of simple forecasts."""
         if self.kind == "classification" or not data.of_table:
             return None
         from .error_table import error_table
 
-        return error_table(self, model, data)
+        return error_table(model, data)
 
     def total_loss(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """Training loss, 0-d: the negative log-likelihood, and in classification cross-entropy."""

@@ -84,13 +84,13 @@ class SeriesVAE(nn.Module):
         """Latent states `(..., batch, time, latent)` at times `(batch or 1, time)`."""
         raise NotImplementedError
 
-    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, gap: float) -> Tensor:
+    def forecast(self, z0: Tensor, observed: TimeSeries, times: Tensor, step: float) -> Tensor:
         """Latent states at any times, each independent of the other times requested.
 
         Args:
             z0: Initial latent states of the observed series, `(..., batch, latent)`.
             times: Shape `(batch, time)`.
-            gap: Mean time between two observations in training.
+            step: Time between two steps of a recurrent decoder; see `bands.forecast_step`.
         """
         return self.states(z0, times)
 

@@ -118,8 +118,9 @@ def data_of(validation, train):
     listed = [type("Batches", (list,), {"data": sized.data})(each) for each in (validation, train)]
     names = ("hr", "temp")
     return SimpleNamespace(
-        validation=listed[0], train=listed[1], mean_gap=0.05, features=names, cut=0.5
-    )
+        validation=listed[0], train=listed[1], mean_gap=0.05, target_gap=0.05, features=names,
+        cut=0.5, task="extrapolation",
+    )  # fmt: skip
 
 
 def test_calibrated_bands_hold_nine_tenths_of_new_series():

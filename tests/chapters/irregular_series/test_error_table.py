@@ -1,10 +1,13 @@
 """The table of test errors in the units of the file, beside those of simple forecasts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
+from node_experiments.chapters.irregular_series.bands import forecast_step
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
 from node_experiments.runner.error_report import shown_errors
@@ -113,3 +116,69 @@ def test_a_checkpoint_that_does_not_tell_the_training_mean_computes_it(tmp_path,
         old = csv_data(settings, learned={k: v for k, v in new.learned.items() if k != "mean"})
         assert ("did not store the mean of its training series" in caplog.text) == said
         np.testing.assert_allclose(old.mean, new.mean, atol=1e-5)
+
+
+def two_paces(count, seed):
+    """Waves that are observed every quarter of a unit up to 10, and every two units after that."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for n in range(count):
+        phase = draw.uniform(0, 2 * np.pi)
+        times = [
+            *np.sort(draw.uniform(0, 10, 40)),
+            *(np.arange(11, 21, 2) + draw.uniform(-0.5, 0.5, 5)),
+        ]
+        rows += [(f"w{n:02d}", round(t, 3), 50 + 10 * np.sin(t / 2 + phase)) for t in times]
+    table = pd.DataFrame(rows, columns=["series", "time", "level"])
+    return table.drop_duplicates(["series", "time"])
+
+
+@pytest.mark.parametrize("model", ["rnn_dt", "gru_d", "ode_rnn", "rnn_vae", "latent_ode"])
+def test_the_errors_are_those_of_the_forecasts_that_are_written(node_run, tmp_path, model):
+    """Also where a roll-out from target to target differs: with other gaps beyond the cut."""
+    two_paces(20, 0).to_csv(tmp_path / "waves.csv", index=False)
+    new = two_paces(8, 1)
+    new.to_csv(tmp_path / "new.csv", index=False)
+    done = node_run(f"experiment=csv_{model}", "dataset.path=waves.csv", *TINY)
+    assert done.code == 0, done.err
+    run = done.folders[0]
+    measured = node_run("mode=eval", f"checkpoint={run}", "dataset.path=new.csv")
+    assert measured.code == 0, measured.err
+    errors = pd.read_csv(measured.folders[-1] / "errors.csv", index_col="feature")
+    settings = yaml.safe_load((run / "config.yaml").read_text())["dataset"]
+    data = csv_data(CSVConfig(**settings))
+    elapsed = new["time"] - new.groupby("series")["time"].transform("min")
+    seen = elapsed <= data.cut * data.time_unit.scale
+    new[seen].to_csv(tmp_path / "past.csv", index=False)
+    new[~seen].drop(columns="level").to_csv(tmp_path / "rows.csv", index=False)
+    written = node_run(
+        "mode=predict", f"checkpoint={run}", "dataset.path=past.csv", "predict.rows=rows.csv",
+        "predict.out=forecasts.csv",
+    )  # fmt: skip
+    assert written.code == 0, written.err
+    forecasts = pd.read_csv(tmp_path / "forecasts.csv")
+    differences = forecasts["level"].to_numpy() - new.loc[~seen, "level"].to_numpy()
+    assert errors.loc["level", "values"] == len(differences)
+    error = float(np.sqrt((differences**2).mean()))
+    assert errors.loc["level", "model"] == pytest.approx(error, rel=1e-4)
+
+
+def test_a_forecast_takes_steps_as_long_as_in_training(tmp_path):
+    """In extrapolation those between targets, the first from the last observation."""
+    two_paces(20, 0).to_csv(tmp_path / "waves.csv", index=False)
+    data = csv_data(CSVConfig(path=str(tmp_path / "waves.csv"), scaling="none"))
+    unit = data.time_unit.scale
+    assert data.mean_gap * unit == pytest.approx(0.25, rel=0.1)
+    assert data.target_gap * unit == pytest.approx(2, rel=0.2)  # the first gap is shorter
+    assert forecast_step(SimpleNamespace(), data) == data.target_gap
+    encoder = SimpleNamespace(encode=None)
+    for task, steps in (
+        ("extrapolation", (data.target_gap, data.target_gap)),
+        ("interpolation", (data.mean_gap, data.target_gap)),
+    ):
+        data.task = task
+        assert (forecast_step(SimpleNamespace(), data), forecast_step(encoder, data)) == steps
+    hidden = csv_data(
+        CSVConfig(path=str(tmp_path / "waves.csv"), task="interpolation", observed_fraction=0.2)
+    )
+    assert hidden.mean_gap > 3 * hidden.target_gap

@@ -117,7 +117,7 @@ def test_the_band_of_a_figure_is_that_of_a_forecast(name):
     batch = next(iter(data.test)).select(torch.arange(3))
     shown = torch.tensor(line.get_xdata()).float().expand(3, -1)
     with torch.no_grad(), seeded(0, torch.device("cpu")):
-        mean, low, high = bands(model, batch.observed, shown, SAMPLES, data.mean_gap)
+        mean, low, high = bands(model, batch.observed, shown, SAMPLES, data.target_gap)
     np.testing.assert_allclose(line.get_ydata(), mean[0, :, 0], atol=1e-5)
     for edge in (low, high):
         gaps = np.abs(corners[:, None, 1] - edge[0, :, 0].numpy())
