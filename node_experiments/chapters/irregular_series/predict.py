@@ -22,7 +22,7 @@ from .bands import bands, forecast_step, warn_of_uncalibrated_bands
 from .centring import Centre
 from .forecast_figure import forecast_figure
 from .predict_source import prediction_source
-from .requested_times import RequestedTimes, requested_rows, requested_times
+from .requested_times import RequestedTimes, prediction_starts, requested_rows, requested_times
 from .user_tables.measurements import Measurements
 from .user_tables.series_schema import SeriesSchema
 from .user_tables.table_cells import text_of
@@ -63,14 +63,19 @@ def predict_series(trained: Any, request: Request) -> Prediction:
         return Prediction(in_user_form(found, schema, request.inputs, table), what)
     samples = request.samples
     warn_of_bands(model, schema.columns.features)
+    starts = np.full(len(seen), data.span[0])
+    if data.learned is not None:
+        starts = prediction_starts(schema, seen)
     if request.rows is None:
-        requested = requested_times(schema, seen, data.span, request.times, request.after_last)
+        requested = requested_times(
+            schema, seen, data.span, starts, request.times, request.after_last
+        )
     else:
         requested = requested_rows(schema, seen, table_of_rows(request.rows, trained))
         what = f"{len(requested.series)} series"
     step = forecast_step(model, data)
     forecasts, latent = predictions(
-        model, schema, seen, series, data.span, requested, samples, step, device,
+        model, schema, seen, series, data.span, starts, requested, samples, step, device,
         request.latent, data.mean if data.centres else None,
     )  # fmt: skip
     autoregressive = not hasattr(model, "encode")
@@ -159,6 +164,7 @@ def predictions(
     seen: Measurements,
     series: RaggedSeries,
     span: tuple[float, float],
+    starts: np.ndarray,
     requested: RequestedTimes,
     samples: int,
     step: float,
@@ -171,6 +177,7 @@ def predictions(
     Args:
         series: The series of `seen`, as read by `schema.series`.
         span: First and last model time of training.
+        starts: Model time at which the predictions of each series of `seen` start.
         step: Model time between two steps of a forecast; see `bands.forecast_step`.
         usual: As in `Forecasts`.
 
@@ -190,7 +197,7 @@ def predictions(
     names = pd.Series(seen.names, dtype=object)
     length = (span[1] - span[0]) or 1.0
     furthest = span[0] + FURTHEST * length
-    before, after = at < span[0] - EARLY, at > furthest
+    before, after = at < starts[requested.series, None] - EARLY, at > furthest
     early, late = (int(each.ravel()[asked].sum()) for each in (before, after))
     reach = (float(at.max()) - span[0]) / length if at.size else 0.0
     if reach > FAR:

@@ -19,7 +19,7 @@ from .user_tables.table_cells import names_of_series
 from .user_tables.table_columns import require_column
 from .user_tables.table_times import times_of
 
-__all__ = ["RequestedTimes", "requested_rows", "requested_times"]
+__all__ = ["RequestedTimes", "prediction_starts", "requested_rows", "requested_times"]
 
 POINTS = 50  # of a forecast over the time span of training, if no times are requested
 
@@ -45,13 +45,16 @@ def requested_times(
     schema: SeriesSchema,
     seen: Measurements,
     span: tuple[float, float],
+    starts: np.ndarray,
     times: Sequence[Any] | None,
     after_last: bool = False,
 ) -> RequestedTimes:
-    """The same times for every series.
+    """The same times for every series, or a grid.
 
     Args:
-        times: In the table's units; a grid over the span when None.
+        span: First and last model time of training.
+        starts: Model time at which the predictions of each series start, shape `(series,)`.
+        times: In the table's units; a grid from the start of each series when None.
         after_last: Whether times count from the last observation of each series, for dates in
             hours.
 
@@ -61,13 +64,12 @@ def requested_times(
     units, every = schema.times, np.arange(len(seen))
     origins = units.origins(seen)[:, None]
     if times is None:
-        even = np.linspace(span[0], span[1], POINTS)
+        grid = np.linspace(starts, grid_ends(schema, seen, span, starts), POINTS, axis=-1)
         if not units.in_seconds:
-            grid = np.broadcast_to(even, (len(seen), POINTS))
             return RequestedTimes(
                 every, grid, lambda chosen: units.to_user(grid[chosen], origins[chosen])
             )
-        raw = units.round_up(even, origins)
+        raw = units.round_up(grid, origins)
     elif after_last:
         raw = units.after_last(seen, np.unique(np.asarray(times, np.float64)))
     else:
@@ -76,6 +78,27 @@ def requested_times(
     return RequestedTimes(
         every, units.to_model(raw, origins), lambda chosen: units.unparse(raw[chosen])
     )
+
+
+def grid_ends(
+    schema: SeriesSchema, seen: Measurements, span: tuple[float, float], starts: np.ndarray
+) -> np.ndarray:
+    """Model time at which the grid of each series ends, shape `(series,)`.
+
+    It is the end of the training span. If times count from that of a training file, series of a
+    later one may lie beyond it: their grids then end at their last observation or, if they have
+    only one, after a span.
+    """
+    if schema.time_origin == "series":
+        return np.full(len(seen), span[1])
+    lasts = schema.times.model_times(seen)[seen.offsets[1:] - 1]
+    ends = np.maximum(lasts, span[1])
+    return np.where(ends > starts, ends, starts + (span[1] - span[0]))
+
+
+def prediction_starts(schema: SeriesSchema, seen: Measurements) -> np.ndarray:
+    """Model time of the first observation of each series of a table, shape `(series,)`."""
+    return schema.times.model_times(seen)[seen.offsets[:-1]]
 
 
 def requested_rows(schema: SeriesSchema, seen: Measurements, table: TableFile) -> RequestedTimes:

@@ -17,14 +17,16 @@ class TimeUnit:
     Attributes:
         name: Symbol for axis labels, such as `h`; empty if unknown.
         scale: The model's time 1 in this unit.
+        since: What times count from, if it is not the start of each series.
     """
 
     name: str = ""
     scale: float = 1.0
+    since: str = ""
 
     def text(self, time: float) -> str:
         """A time of the model as text in this unit."""
-        return f"{time * self.scale:.4g} {self.name}".rstrip()
+        return " ".join(filter(None, [f"{time * self.scale:.4g}", self.name, self.since]))
 
 
 UNKNOWN = TimeUnit()

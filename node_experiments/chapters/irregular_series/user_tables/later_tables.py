@@ -97,6 +97,8 @@ def warn_of_far_times(
     """Warn about series that are far longer or shorter than the training series."""
     if not len(seen.times):
         return
+    if schema.time_origin == "file":
+        warn_of_times_outside(source, schema, seen, longest)
     times = seen.times / schema.time_scale
     if times.max() > LONG * longest > 0:
         log.warning(
@@ -119,3 +121,29 @@ def warn_of_far_times(
             gap / mean,
             schema.form.time_column,
         )
+
+
+def warn_of_times_outside(
+    source: str, schema: SeriesSchema, seen: Measurements, end: float
+) -> None:
+    """Warn about a table that lies before or after the whole training file.
+
+    Args:
+        end: Last model time of training; 0 is the first one.
+    """
+    times = schema.times.model_times(seen)
+    if times.max() >= 0 and times.min() <= end:
+        return
+    ends = np.array([times.min(), times.max(), 0.0, end])
+    shown = schema.times.to_user(ends, np.array(schema.first))
+    if schema.times.in_seconds:
+        texts = shown.dt.round("s").astype(str)
+    else:
+        texts = shown.map("{:.10g}".format)
+    first, last, known_first, known_last = texts.to_list()
+    log.warning(
+        "%s: all times are from %s to %s, and the model, which was trained with "
+        "dataset.time_origin=file, knows only those from %s to %s; forecasts of other times are a "
+        "guess: train with time_origin=series if the same happens again at any date",
+        source, first, last, known_first, known_last,
+    )  # fmt: skip

@@ -41,10 +41,11 @@ class SeriesTimes:
     @property
     def unit(self) -> TimeUnit:
         """Unit for display: hours for dates and clocks; for numbers the name of their column."""
+        since = "" if self.origin == "series" else "after the first time of the training file"
         if self.in_seconds:
-            return TimeUnit("h", self.scale / 3600)
+            return TimeUnit("h", self.scale / 3600, since)
         name = self.form.time_column
-        return TimeUnit("" if name == "time" else name, self.scale)
+        return TimeUnit("" if name == "time" else name, self.scale, since)
 
     @property
     def in_seconds(self) -> bool:
@@ -92,7 +93,7 @@ class SeriesTimes:
         cannot read nanoseconds.
 
         Args:
-            times: Increasing times, shape `(time,)`.
+            times: Increasing times, shape `(time,)` or `(series, time)`.
             origins: Shape `(series, 1)`.
         """
         nanoseconds = times * self.scale * 1e9
