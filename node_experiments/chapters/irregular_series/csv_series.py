@@ -16,6 +16,7 @@ from ...data.table_file import TableFile
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data, read_static
 from .settings import CSVConfig
+from .user_tables.known_series import series_keys, warn_of_known_series
 from .user_tables.measurements import Measurements
 from .user_tables.series_schema import SeriesSchema
 from .user_tables.table_parts import parts_of
@@ -72,12 +73,14 @@ def table_data(
     """
     classifies = settings.task == "classification"
     known: dict[str, Any] = {}
-    of_series = ""
+    of_series, keys = "", []
     if learned is None:
         form, columns, seen = read_training_table(table, settings)
-        of_series = digest(seen)
+        of_series, keys = digest(seen), series_keys(seen)
         scale = settings.fixed_time_scale
         seen, split = parts_of(table, settings, seen, columns)
+        if settings.window is None:  # else each series is in all parts
+            keys = [keys[i] for i in torch.cat([split.train, split.validation]).tolist()]
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -108,6 +111,7 @@ def table_data(
                 )
             seen, split = parts_of(table, settings, seen, schema.columns)
         else:
+            warn_of_known_series(table.source, seen, learned.get("known_series", ()))
             settings = replace(settings, train_size=None, test_size=None)
             if settings.window is not None:
                 seen = windows(seen, settings.window * schema.columns.duration_unit)
@@ -142,6 +146,7 @@ def table_data(
         "names": schema.names(),
         "sha256": fingerprint,
         "series": of_series,
+        "known_series": keys,
         "span": list(data.span),
         "mean_gap": data.mean_gap,
         "target_gap": data.target_gap,

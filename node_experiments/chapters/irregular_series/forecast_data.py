@@ -145,6 +145,7 @@ def forecast_data(
     scale = last if normalise_times_per_batch and last > 0 else 1.0
     undivided = replace(time_unit, scale=time_unit.scale / scale)
 
+    evaluates = span is not None
     mean = (mean_values(train) if mean is None else mean).to(device)
 
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
@@ -161,7 +162,8 @@ def forecast_data(
             undivided,
             mean if centres else None,
         )
-        if left_out := len(part) - len(found):
+        # A checkpoint's training series were counted when it was trained.
+        if (left_out := len(part) - len(found)) and not (number == 0 and evaluates):
             if found.cuts_at_random:
                 reason = "a single point, and are left out (dataset.random_cuts)"
             else:

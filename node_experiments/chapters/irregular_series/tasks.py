@@ -6,6 +6,7 @@ it may have labels.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from .calibration import calibrate
 from .forecast_data import ForecastData
 from .metrics import classification_metrics, cross_entropy, mean_over_observed, squared_error
 from .settings import SeriesModelConfig
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +140,14 @@ class SeriesTask:
             return None
         from .error_table import error_table
 
-        return error_table(model, data)
+        table = error_table(model, data)
+        if table is None:
+            log.warning(
+                "there is no table of errors, since nothing of the test series is hidden: mse is "
+                "of values that were read; to test how gaps are filled, set "
+                "dataset.observed_fraction=0.5"
+            )
+        return table
 
     def total_loss(self, nll: Tensor, logits: Tensor | None, batch: Any) -> Tensor:
         """Training loss, 0-d: the negative log-likelihood, and in classification cross-entropy."""

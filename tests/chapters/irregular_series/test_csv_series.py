@@ -670,7 +670,7 @@ def test_series_that_cannot_be_extrapolated_are_counted(tmp_path, caplog):
     (tmp_path / "t.csv").write_text(lines(rows))
     data = csv_data(CSVConfig(path=str(tmp_path / "t.csv"), validation_size=2))
     left = sum(len(part.data) for part in (data.train, data.validation, data.test))
-    counted = [int(r.args[0]) for r in caplog.records if "have no point before" in r.msg]
+    counted = [int(r.args[0]) for r in caplog.records if "have no point before" in r.getMessage()]
     assert left + sum(counted) == 12
     assert sum(counted) >= 2
     assert len(next(iter(data.train))) <= len(data.train.data)

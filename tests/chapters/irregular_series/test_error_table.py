@@ -81,6 +81,8 @@ def test_classification_and_fully_observed_interpolation_have_no_such_table(node
         assert done.code == 0, done.err
         assert not (done.folders[-1] / "errors.csv").exists()
         assert "RMSE on test values" not in done.out
+        hint = "to test how gaps are filled, set dataset.observed_fraction=0.5"
+        assert (hint in done.out) == ("interpolation" in task[0])
 
 
 def test_many_features_are_shortened_on_the_terminal():
