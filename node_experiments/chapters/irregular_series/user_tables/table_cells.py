@@ -15,6 +15,7 @@ from ....errors import DataError
 from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [
+    "MINUS",
     "NUMBER",
     "THOUSANDS",
     "codes_of",
