@@ -93,6 +93,10 @@ class RaggedSeries:
         by = torch.arange(len(self)) if self.label_per == "series" else points
         return self._gather(points, offsets_of(lengths), by, self.static)
 
+    def with_values(self) -> RaggedSeries:
+        """Only the points at which a feature was observed; series may become empty."""
+        return self if self.feature_mask is None else self.keep(self.feature_mask.any(1))
+
     def _gather(
         self, points: Tensor, offsets: Tensor, labelled: Tensor, static: Tensor | None
     ) -> RaggedSeries:

@@ -36,7 +36,8 @@ class ForecastBatch:
     Attributes:
         observed: Points that a model reads.
         target: Points that it should predict. Interpolation and classification: all points of the
-            same series, including the observed ones. Extrapolation: the points after those.
+            same series, including the observed ones and those that have only a label.
+            Extrapolation: the points after the observed ones.
         label: The class of each series, shape `(batch,)`, or of each point of `target`, shape
             `(batch, time)`; long, -1 where there is none. None for data without labels.
         centre: What was subtracted from the values of both; None if nothing was.
@@ -134,6 +135,9 @@ class Forecasts:
                     "change dataset.extrapolate_from, or set dataset.task=interpolation"
                 )
             self.visible, self.target, self.kept = visible.take(both), target.take(both), both
+        elif task == "classification" and series.label_per == "time":
+            # A point may have a label alone, which would still change the state of a model.
+            self.visible = series.with_values()
         self.lengths = self.target.lengths
         self._epoch = -1
         self._coming: tuple[int, Future[tuple[RaggedSeries, RaggedSeries]]] | None = None

@@ -272,13 +272,15 @@ def class_probabilities(
     frames = []
     for start in range(0, len(seen), SERIES_PER_SOLVE):
         chosen = torch.arange(start, min(start + SERIES_PER_SOLVE, len(seen)))
-        observed = series.take(chosen).to(device).pad(torch.arange(len(chosen)))
+        some, all_of_them = series.take(chosen).to(device), torch.arange(len(chosen))
+        observed = (some if times is None else some.with_values()).pad(all_of_them)
+        asked = some.pad(all_of_them).times
         if hasattr(model, "encode"):
             z0, _ = model.encode(observed)
-            states = model.states(z0.unsqueeze(0), observed.times)
+            states = model.states(z0.unsqueeze(0), asked)
             logits = model.classify(z0.unsqueeze(0), states)[0]
         else:
-            logits = model.classify(model.read(observed), observed.times)
+            logits = model.classify(model.read(observed), asked)
         probabilities = logits.softmax(-1).cpu().numpy()
         for row, i in enumerate(chosen.tolist()):
             columns: dict[str, Any] = {schema.form.series_column: seen.names[i]}

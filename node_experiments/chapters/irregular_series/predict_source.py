@@ -87,7 +87,11 @@ def schema_of(data: Any) -> SeriesSchema:
     forecasts = data.test.data
     last = float(forecasts.target.times.max()) if forecasts.normalise_times_per_batch else 1.0
     classes = None if data.classes is None else tuple(map(str, range(data.classes)))
-    form = TableFormat(value_columns=features, label_per=data.label_per or "series")
+    form = TableFormat(
+        value_columns=features,
+        label_per=data.label_per or "series",
+        every_row=data.task == "classification" and data.label_per == "time",
+    )
     time_scale = data.time_unit.scale * last
     return SeriesSchema(form, Columns(features), classes, "file", 0.0, time_scale, shift, scale)
 

@@ -487,7 +487,7 @@ def test_features_of_a_series_are_named_in_one_setting(tmp_path, caplog):
     (said,) = (x.getMessage() for x in caplog.records if "do not change" in x.getMessage())
     assert "within any series: 'size (cm)', 'sex';" in said
     words = shlex.split(said.partition("properties of the series, set ")[2].replace(";", ""))
-    assert words[0] == "dataset.static_columns=[size (cm),sex]"
+    assert words[0] == "dataset.static_columns=['size (cm)',sex]"
     assert words[-1] == "dataset.label_column=sex"
     caplog.clear()
     data = csv_data(CSVConfig(path=str(path), static_columns=["size (cm)", "sex"]))

@@ -40,7 +40,7 @@ def message(tmp_path, text, **settings):
         ("Series,Time,hr", "Series", "Time"),
         ("subject,day,weight", "subject", "day"),
         ("Kunden-ID,Datum,x", "Kunden-ID", "Datum"),
-        ("Subject ID,Time (h),x", "'Subject ID'", "'Time (h)'"),
+        ("Subject ID,Time h,x", "'Subject ID'", "'Time h'"),
         ("stationId,timestamp,x", "stationId", "timestamp"),
         ("RecordID,Hours,x", "RecordID", "Hours"),
         ("country,year,gdp", "country", "year"),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .shell_settings import setting_of_list
 from .table_cells import (
     codes_of,
     is_missing,
@@ -17,7 +18,6 @@ from .table_cells import (
     looks_numeric,
     numbers_of,
     parse_numbers,
-    setting_of_list,
     text_of,
 )
 from .table_columns import require_column

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from ....config.checks import first_names
 from ....data.table_file import TableFile
+from .shell_settings import setting
 from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 from .time_forms import like_dates
@@ -126,10 +126,7 @@ def warn_of_scales(
 
 
 def settings_of(variable: str, value: str) -> str:
-    return (
-        f"set dataset.variable_column={shlex.quote(variable)} "
-        f"dataset.value_column={shlex.quote(value)}"
-    )
+    return f"set {setting('variable_column', variable)} {setting('value_column', value)}"
 
 
 def value_of(names: Sequence[str]) -> str:

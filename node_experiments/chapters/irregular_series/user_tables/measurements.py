@@ -29,7 +29,7 @@ from .table_cells import (
 )
 from .table_columns import check_names, long_columns, require_column
 from .table_format import MISSING, Columns, TableFormat
-from .table_properties import labels_of_rows, labels_of_series, static_of_series
+from .table_properties import labels_of, labels_of_rows, labels_of_series, static_of_series
 from .table_times import times_of, warn_of_clock_change, warn_of_midnight
 
 __all__ = ["Measurements", "read_measurements"]
@@ -70,7 +70,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     """Read the series of a table whose columns are known.
 
     Rows need not be sorted, and those of a series need not be together. A row without any value
-    is left out.
+    is left out, unless `form.every_row`; so is a series without any.
 
     Raises:
         DataError: A column that is missing or was not there in training, a cell that cannot be
@@ -109,7 +109,10 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     keys = [feature_key(feature) for feature in columns.features]
     statics = static_of_series(table, form, columns)
     frame = without_duplicates(table, form, frame, keys)
-    frame = frame[frame[keys].notna().any(axis=1)]
+    has_value = frame[keys].notna().any(axis=1)
+    if form.every_row:  # a series without any value has nothing to tell the classes from
+        has_value = has_value.groupby(frame["series"]).transform("any")
+    frame = frame[has_value]
     if frame.empty:
         raise DataError(f"{table.source}: no row has a value of {', '.join(columns.features)}")
     order = order_of(frame["series"])
@@ -135,7 +138,7 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     by_time = form.label_column is not None and form.label_per == "time"
     labels = [by_series.get(name, "") for name in order]
     if by_time:
-        labels = frame["label"].fillna("").tolist()
+        labels = frame["label"].astype(object).fillna("").tolist()
     warn_of_names(table, "classes", sorted(set(labels) - {""}))
     return Measurements(
         list(order),
@@ -158,8 +161,11 @@ def without_duplicates(
     if form.duplicates == "error":
         reject_duplicate(table, form, frame[again].iloc[0])
     how = "mean" if form.duplicates == "mean" else "last"
+    by = ["series", "time"]
+    if form.label_per == "time" and how == "mean":  # labels have no mean
+        labels_of(table, frame, by, "write one per time, or set dataset.duplicates=last")
     joined = {"row": "first", "label": "last"} | dict.fromkeys(keys, how)
-    return frame.groupby(["series", "time"], sort=False).agg(joined).reset_index()
+    return frame.groupby(by, sort=False).agg(joined).reset_index()
 
 
 def warn_of_names(table: TableFile, kind: str, names: Iterable[str]) -> None:

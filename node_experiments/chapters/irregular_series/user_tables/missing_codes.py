@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .table_cells import setting_of_list, shortest_text
+from .shell_settings import setting_of_list
+from .table_cells import shortest_text
 
 __all__ = ["is_known", "warn_of_codes"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from .table_times import clock_times, dates_of
 
 __all__ = ["SeriesTimes"]
 
-DIGITS = 15  # decimal digits that a double always represents
+MOST_DECIMALS = 15  # of a time, so that powers of ten are exact
+WHOLE = 2.0**53  # from where on a double may be no whole number's own
 LARGEST = 2.0**62  # so that sums of whole times fit into 64-bit integers
 
 
@@ -119,9 +121,9 @@ class SeriesTimes:
                 times of day, shape `(time,)`.
 
         Returns:
-            Shape `(series, time)`. Dates are exact to the microsecond. Numbers have no rounding
-            noise (0.3, not 0.30000000000000004), and are integers if all of them and those of the
-            table are whole.
+            Shape `(series, time)`. Dates are exact to the microsecond. Numbers are sums of the
+            decimals as they are written (0.3, not 0.30000000000000004), and are integers if all of
+            them and those of the table are whole.
         """
         last, origins = seen.times[seen.offsets[1:] - 1][:, None], seen.origins[:, None]
         if self.in_seconds:
@@ -131,8 +133,9 @@ class SeriesTimes:
         parts = (seen.origins, seen.times, ahead)
         if all((part % 1 == 0).all() for part in parts) and np.abs(exact).max() < LARGEST:
             return origins.astype(np.int64) + last.astype(np.int64) + ahead.astype(np.int64)
-        digits = [float(f"{time:.{DIGITS}g}") for time in exact.ravel()]
-        return np.array(digits).reshape(exact.shape)
+        written = [Decimal(repr(time)) for time in as_written(seen.origins, last[:, 0]).tolist()]
+        steps = [Decimal(repr(step)) for step in ahead.astype(np.float64).tolist()]
+        return np.array([[float(time + step) for step in steps] for time in written])
 
     def model_times(self, seen: Measurements) -> np.ndarray:
         """The time of each row as the model reads it, shape `(row,)`."""
@@ -192,3 +195,22 @@ class SeriesTimes:
                 "predict.after_last=true"
             )
         return usual.fillna(own)
+
+
+def as_written(origins: np.ndarray, since: np.ndarray) -> np.ndarray:
+    """The sums with the fewest decimals that differ by rounding alone: the times of a table.
+
+    Args:
+        origins, since: First time of each series, and times since then, of the same shape.
+
+    >>> as_written(np.array([1.1]), np.array([48.3 - 1.1]))
+    array([48.3])
+    """
+    total = origins + since
+    noise = np.spacing(np.maximum(np.abs(origins), np.abs(total)))
+    found = total
+    for decimals in range(MOST_DECIMALS, -1, -1):
+        short = total.round(decimals)
+        exact = np.abs(total) * 10.0**decimals < WHOLE
+        found = np.where(exact & (np.abs(short - total) <= noise), short, found)
+    return found

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,11 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .shell_settings import setting_of_list
 from .table_format import MISSING, NAMELESS, NAMES, TableFormat
 
 __all__ = [
+    "MINUS",
     "NUMBER",
     "THOUSANDS",
     "codes_of",
@@ -30,7 +31,6 @@ __all__ = [
     "parse_numbers",
     "reject_line_of_units",
     "reject_number",
-    "setting_of_list",
     "shortest_text",
     "text_of",
     "variables_of",
@@ -300,21 +300,6 @@ def reject_number(
         cells = f"1 more cell of {name!r} is not a number"
     others, end = f" ({cells})" if more else "", f"; {otherwise}" if otherwise else ""
     raise DataError(f"{table.at(row)}: {name!r} is {cell!r}, which {what}{end}{others}")
-
-
-def setting_of_list(setting: str, items: Sequence[str]) -> str:
-    """A setting of the dataset that is a list, as it is written in a shell.
-
-    >>> setting_of_list("missing", ["n.d.", "not done"])
-    "'dataset.missing=[n.d.,not done]'"
-    """
-    shown = [
-        item
-        if re.fullmatch(r"[A-Za-z0-9_./%+: -]+", item)
-        else "'" + item.replace("'", r"\'") + "'"
-        for item in items
-    ]
-    return shlex.quote(f"dataset.{setting}=[{','.join(shown)}]")
 
 
 def reject_line_of_units(table: TableFile, form: TableFormat) -> None:

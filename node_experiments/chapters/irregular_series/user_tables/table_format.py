@@ -34,6 +34,7 @@ class TableFormat:
             `column:number`, a number that means so in one column, or for one variable.
         duplicates: Treatment of rows of a series at the same time: `error`, `mean` or `last`.
         time_format: Format of dates for Python's `strptime`; None for ISO 8601.
+        every_row: Whether rows without any value are kept, since each row has a class.
     """
 
     series_column: str = "series"
@@ -48,6 +49,7 @@ class TableFormat:
     duplicates: str = "error"
     time_format: str | None = None
     group_column: str | None = None
+    every_row: bool = False
 
 
 @dataclass(frozen=True)

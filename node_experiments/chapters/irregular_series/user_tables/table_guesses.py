@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Collection, Sequence
 
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .shell_settings import setting
 from .table_cells import NUMBER, text_of
 from .table_format import TableFormat
 from .table_times import kind_of_times, times_of
@@ -93,7 +93,7 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             found["series_column"] = "null"
             problem += "; no time occurs twice: if all rows are one series, it is cut into windows"
             end = f" dataset.window={window}"
-    named = [setting(role, found[role]) for role in lacking]
+    named = [setting_of(role, found[role]) for role in lacking]
     if None in [found[role] for role in lacking]:
         end = ", with the column's name for NAME"
         if "series_column" in lacking and series is None:
@@ -227,12 +227,12 @@ def reshape_advice(table: TableFile, spread: TimeColumns) -> str:
         remedy += f", with {spread.replace_with} for {first!r} and the others"
     settings, rows = [], "one series in each row"
     if kept[0] != "series":
-        settings.append(setting("series_column", kept[0]))
+        settings.append(setting_of("series_column", kept[0]))
     if several and not spread.stubs:
         tells = [n for n in kept[1:] if not table.rows[[kept[0], n]].duplicated().any()]
         if tells:
             variable = min(tells, key=lambda name: table.rows[name].nunique())
-            settings.append(setting("variable_column", variable))
+            settings.append(setting_of("variable_column", variable))
             rows = "a row for each variable of a series"
     if settings:
         remedy += f"; then set {' '.join(settings)}"
@@ -242,8 +242,8 @@ def reshape_advice(table: TableFile, spread: TimeColumns) -> str:
     )
 
 
-def setting(role: str, name: str | None) -> str:
-    """The setting that names a column, quoted for a shell; with NAME if the column is unknown."""
-    if name is not None and (not name or ":" in name):
-        return f"\"dataset.{role}='{name}'\""
-    return f"dataset.{role}={'NAME' if name is None else shlex.quote(name)}"
+def setting_of(role: str, name: str | None) -> str:
+    """The setting that names a column: NAME if it is unknown, null if there is none."""
+    if name == "null":
+        return f"dataset.{role}=null"
+    return setting(role, "NAME" if name is None else name)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .lost_digits import reject_lost_digits
 from .numeric_dates import reject_numeric_dates
 from .table_cells import NUMBER, parse_numbers, text_of
 from .table_format import TableFormat
@@ -28,7 +29,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-LARGEST_WHOLE = 2.0**53
 LARGEST = 1e300  # bound on times that are numbers, so that their differences are finite
 SHORT = r"-?\d+:[0-5]\d"  # clock times without and with seconds
 FULL = r"-?\d+:[0-5]\d:[0-5]\d(?:[.,]\d+)?"
@@ -126,28 +126,6 @@ def reject_two_forms(table: TableFile, form: TableFormat) -> None:
         f"{table.at(other)}; write hours, minutes and seconds in every row: 0:{cell} if these are "
         f"minutes and seconds, {cell}:00 if they are hours and minutes"
     )
-
-
-def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) -> None:
-    """Raise for a number such as nanoseconds since 1970, if a float loses its last digits.
-
-    Raises:
-        DataError: Shows the first of them.
-    """
-    large = (times.abs() > LARGEST_WHOLE).to_numpy()
-    if not large.any():
-        return
-    exact = pd.to_numeric(text_of(table.rows[form.time_column])[large], errors="coerce")
-    if exact.dtype.kind not in "iu":
-        return
-    lost = exact.to_numpy() != times[large].to_numpy().astype(exact.dtype)
-    if lost.any():
-        row = int(np.flatnonzero(large)[lost.argmax()])
-        raise DataError(
-            f"{table.at(row)}: the time {exact.iloc[int(lost.argmax())]} is above 2^53, where not "
-            "every whole number can be told from the next; count from some start, or write dates "
-            "(with pandas, to_datetime(..., unit='ns'))"
-        )
 
 
 def clock_times(cells: pd.Series, time_format: str | None = None) -> pd.Series:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from .long_table_warnings import warn_of_long_table, warn_of_units
 from .measurements import Measurements
 from .missing_codes import warn_of_codes
 from .outliers import warn_of_outliers
+from .shell_settings import setting, setting_of_list
 from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
 
@@ -107,16 +107,15 @@ def warn_of_unchanging(
     names = unchanging(seen, columns.features)
     if not names:
         return
-    of_series = shlex.quote(f"dataset.static_columns=[{','.join([*form.static_columns, *names])}]")
+    of_series = setting_of_list("static_columns", [*form.static_columns, *names])
     counts = {
         name: pd.Series(seen.values[:, columns.features.index(name)]).nunique() for name in names
     }
     classes = [n for n in names if 2 * counts[n] <= len(seen) and not GROUPS.fullmatch(n)]
     outcome = ""
     if classes and form.label_column is None:
-        outcome = f"; if {classes[0]!r} is the outcome, set " + shlex.quote(
-            f"dataset.label_column={classes[0]}"
-        )
+        to_classify = setting("label_column", classes[0])
+        outcome = f"; if {classes[0]!r} is the outcome, set {to_classify}"
     log.warning(
         "%s: features that do not change within any series: %s; if they are properties of the "
         "series, set %s%s",
@@ -149,7 +148,7 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
                 len(each),
                 each.nunique(),
                 name,
-                shlex.quote(f"dataset.group_column={name}"),
+                setting("group_column", name),
             )
 
 

@@ -179,6 +179,11 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     labels = [label for label in seen.labels if label]
     classes = sorted(set(labels))
     what = "series" if form.label_per == "series" else "rows"
+    if not classes:
+        raise DataError(
+            f"{table.source}: {form.label_column!r} has no label in any of its "
+            f"{len(table.rows)} rows; write some, or name another column with dataset.label_column"
+        )
     if len(classes) == 1:
         assert form.label_column is not None
         unknown = words_for_unknown(text_of(table.rows[form.label_column]), form)

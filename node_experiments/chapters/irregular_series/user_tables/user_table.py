@@ -110,4 +110,5 @@ def table_format(settings: CSVConfig) -> TableFormat:
         duplicates=settings.duplicates,
         time_format=settings.time_format,
         group_column=settings.group_column,
+        every_row=settings.task == "classification" and settings.label_per == "time",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ from ....data.splits import TRAIN_FRACTION, Split
 from .measurements import Measurements
 
 __all__ = ["latest_window", "training_windows", "windows"]
+
+log = logging.getLogger(__name__)
 
 OVERLAP = 4  # training windows start at every quarter of a window's length
 
@@ -22,13 +25,15 @@ def windows(seen: Measurements, length: float) -> Measurements:
         length: Length of a window in the unit of `seen.times`.
 
     Returns:
-        The windows that hold an observation, the earliest of a series first, with names such as
+        The windows that hold a value, the earliest of a series first, with names such as
         `pump [3]`. Times are relative to the first observation of the window.
     """
     found = []
     for series in range(len(seen)):
         slots = _slots(seen, series, length)
-        found += [(series, _rows(seen, series, slots, start)) for start in _starts(slots)]
+        rows = [_rows(seen, series, slots, start) for start in _starts(slots)]
+        found += [(series, some) for some in rows if _has_value(seen, some)]
+    _warn_of_left_out(seen, found)
     return _select(seen, found, _names(seen, found))
 
 
@@ -52,15 +57,16 @@ def training_windows(seen: Measurements, length: float) -> tuple[Measurements, S
         cut = [np.arange(last + 1), starts[train:rest], starts[rest:]]
         for part, of_part in enumerate(cut):
             rows = [_rows(seen, series, slots, start) for start in of_part]
-            found += [(series, some) for some in rows if len(some)]
+            found += [(series, some) for some in rows if _has_value(seen, some)]
             parts += [part] * (len(found) - len(parts))
+    _warn_of_left_out(seen, found)
     part_of = torch.tensor(parts)
     split = Split(*((part_of == part).nonzero().flatten() for part in range(3)))
     return _select(seen, found, _names(seen, found)), split
 
 
 def latest_window(seen: Measurements, length: float) -> Measurements:
-    """The observations of each series within `length` of its last one.
+    """The observations of each series within `length` of its last one, and rows after that.
 
     A model that was trained on windows predicts from them. Series keep their names.
     """
@@ -68,7 +74,8 @@ def latest_window(seen: Measurements, length: float) -> Measurements:
     for series in range(len(seen)):
         first, end = seen.offsets[series], seen.offsets[series + 1]
         rows = np.arange(first, end)
-        found.append((series, rows[seen.times[rows] >= seen.times[end - 1] - length]))
+        last = rows[np.isfinite(seen.values[rows]).any(axis=1)][-1]
+        found.append((series, rows[seen.times[rows] >= seen.times[last] - length]))
     return _select(seen, found, seen.names)
 
 
@@ -87,6 +94,25 @@ def _starts(slots: np.ndarray) -> np.ndarray:
 def _rows(seen: Measurements, series: int, slots: np.ndarray, start: int) -> np.ndarray:
     """The rows of a series in the window that begins with quarter `start`."""
     return seen.offsets[series] + np.arange(*np.searchsorted(slots, [start, start + OVERLAP]))
+
+
+def _has_value(seen: Measurements, rows: np.ndarray) -> bool:
+    """Whether any of the rows, which may be none, has a value and not a label alone."""
+    return bool(np.isfinite(seen.values[rows]).any())
+
+
+def _warn_of_left_out(seen: Measurements, found: Sequence[tuple[int, np.ndarray]]) -> None:
+    """Warn of rows in windows without any value, whose labels are lost."""
+    kept = np.zeros(len(seen.times), dtype=bool)
+    for _, rows in found:
+        kept[rows] = True
+    if not kept.all():
+        log.warning(
+            "%d of %d rows are in windows without any value, and are left out, also their labels; "
+            "longer windows (dataset.window) hold more values",
+            int((~kept).sum()),
+            len(kept),
+        )
 
 
 def _names(seen: Measurements, found: Sequence[tuple[int, np.ndarray]]) -> list[str]:
