@@ -26,6 +26,7 @@ from figure3_growth import by_seed, growth
 from hopper_runs import latent_odes
 from machines import machines
 from pandas import DataFrame
+from random_cuts import compared_cuts, random_cuts
 from search_report import report
 from series_levels import compared_levels, levels
 from teacher_forcing import compared, own_forecasts
@@ -84,6 +85,7 @@ BY_HAND = (
     "hopper_interpolation steps",
     "teacher_forcing",
     "levels",
+    "random_cuts",
     "physionet2012 table4",
     "physionet2012 table5",
     "physionet2012 auc",
@@ -347,6 +349,7 @@ COUNTED: dict[str, Callable[[DataFrame], list[Record]]] = {
     "remifentanil": lambda runs: remifentanil.runs_of(remifentanil.collect(runs)[0]),
     "teacher_forcing": lambda runs: compared(REFERENCE),
     "levels": lambda runs: compared_levels(REFERENCE),
+    "random_cuts": lambda runs: compared_cuts(REFERENCE),
     "hopper_interpolation steps": lambda runs: [*latent_odes(REFERENCE).values()],
 }
 SECTIONS: dict[str, Callable[[DataFrame], str]] = {
@@ -363,6 +366,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "hopper_interpolation steps": show_hopper_steps,
     "teacher_forcing": lambda runs: "\n".join(map(markdown, own_forecasts(REFERENCE))),
     "levels": lambda runs: markdown(levels(REFERENCE)),
+    "random_cuts": lambda runs: markdown(random_cuts(REFERENCE)),
     **{name: table(short) for name, short in IRREGULAR.items()},
     **{name: table(name) for name in SHIPPED},
     **{f"physionet2012 {short}": table(short) for short in ("table4", "table5", "auc")},
