@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from ....data.ragged import RaggedSeries, ragged
 from ....data.scaling import Scaling
 from ....data.table_file import TableFile, read_table
 from ....errors import DataError
+from ....files import user_path
 from ..forecast_data import ForecastData, forecast_data
 from ..time_unit import TimeUnit
 from ..user_tables.table_cells import numbers_of, text_of
@@ -130,7 +130,7 @@ def storm_table(path: str | None) -> TableFile:
     """The rows of a file in the format of the shipped one; of the latter if `path` is None."""
     if path is None:
         return shipped_table("storms.csv.gz")
-    return read_table(Path(path).expanduser())
+    return read_table(user_path(path))
 
 
 def parts_of(last_training_year: int) -> dict[str, range]:

@@ -48,6 +48,11 @@ def pivot(
     for name in (variable, value):
         require_column(table, name)
     variables = text_of(table.rows[variable])
+    if absent := [name for name in columns.features if not (variables == name).any()]:
+        raise DataError(
+            f"{table.source}: {variable!r} is never {absent[0]!r}; the model was trained with it; "
+            "if it was not measured, add a row of it without a value"
+        )
     nameless = is_nameless(variables)
     unknown = ~variables.isin(columns.features) & ~nameless
     cells = table.rows[value]
@@ -153,10 +158,12 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
     what, first = f"value of {row.get('variable')!r}", ""
     if "variable" not in row:
         what = "row"
+        join = f"join it with {form.series_column!r}"
+        if form.series_column in table.added:
+            join = "name it with dataset.series_column"
         first = (
             "if each row has the value of one variable, set dataset.variable_column and "
-            f"value_column; if another column tells series apart, join it with "
-            f"{form.series_column!r}; else "
+            f"value_column; if another column tells series apart, {join}; else "
         )
     if re.match(NIGHT_OF_CHANGE, str(time)):
         first += "if clocks were set back here, write dates with their offset (+01:00); else "

@@ -43,7 +43,7 @@ YES_OR_NO = (("true", "false"), ("yes", "no"), ("y", "n"), ("on", "off"))
 MINUS = "\u2212"  # the minus sign of word processors and plots
 MAY_BE_NAMES = ("na", "n/a")  # a region or country, or "not applicable"
 SODIUM = "Na"  # in this spelling never a missing value
-UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
+UNIT = r"[^\d\s.,;:/+#-][^\d\s]{0,11}"  # 1.#QNAN has none: it is a NaN of Windows
 FEATURES = "if the column is not a feature, name those that are with dataset.value_columns"
 NOTHING = "is not a number; if it means that nothing was observed, "
 # Cells that people mean as numbers, and what to do about each.

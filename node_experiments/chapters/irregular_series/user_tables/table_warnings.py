@@ -13,7 +13,6 @@ from ....data.table_file import TableFile
 from .long_table_warnings import warn_of_long_table, warn_of_units
 from .measurements import Measurements
 from .missing_codes import warn_of_codes
-from .outliers import warn_of_outliers
 from .shell_settings import setting, setting_of_list
 from .table_cells import parse_numbers, text_of
 from .table_format import Columns, TableFormat
@@ -40,7 +39,7 @@ MIN_SERIES = 10  # series from which on a feature that is constant in each of th
 def warn_of_columns(
     table: TableFile, form: TableFormat, columns: Columns, seen: Measurements
 ) -> None:
-    """Warn of features that count rows or repeat times, of static properties, codes and outliers.
+    """Warn of features that count rows or repeat times, of static properties, and of codes.
 
     Args:
         table: The training table.
@@ -74,7 +73,6 @@ def warn_of_columns(
         warn_of_unchanging(table, form, columns, seen)
         warn_of_linear_features(table.source, columns, seen, counts)
     warn_of_codes(table.source, features, zeros=True)
-    warn_of_outliers(table.source, features, seen)
     static = zip(static_numbers(form, columns), seen.static.T, strict=True)
     warn_of_codes(table.source, ((n, v) for n, v in static if n is not None), zeros=False)
 
