@@ -34,7 +34,8 @@ def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) ->
     """
     text = text_of(table.rows[form.time_column])
     large = times.abs() > LARGEST_WHOLE
-    doubtful = ((text.str.len() > ALWAYS_HELD) & times.notna()) | large
+    long = np.fromiter(map(len, text), int, len(text)) > ALWAYS_HELD
+    doubtful = (long & times.notna()) | large
     if not doubtful.any():
         return
     gap = median_gap(table, form, times)

@@ -105,7 +105,8 @@ REMEDIES_IN_FRAMES = REMEDIES | {
 def text_of(cells: pd.Series) -> pd.Series:
     """Cells as text; numbers and dates in their usual form, missing cells as ''."""
     if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
-        return cells.str.strip()
+        # Several times as fast as cells.str.strip(), and each check of a column calls it.
+        return pd.Series(list(map(str.strip, cells)), cells.index, dtype=object, name=cells.name)
     if pd.api.types.is_float_dtype(cells):
         numbers = cells.dropna()
         if bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all()):
