@@ -28,7 +28,7 @@ from ....errors import DataError
 from ....files import user_path
 from ..forecast_data import ForecastData, forecast_data
 from ..time_unit import TimeUnit
-from ..user_tables.table_cells import numbers_of, text_of
+from ..user_tables.table_cells import numbers_of
 from ..user_tables.table_columns import require_column
 from ..user_tables.table_format import TableFormat
 from . import StormsConfig
@@ -170,7 +170,7 @@ def read_fixes(table: TableFile) -> list[Fixes]:
         row = int(dates.isna().to_numpy().argmax())
         raise DataError(f"{table.at(row)}: year, month, day and hour are not a valid date")
     frame["time"] = (dates - pd.Timestamp(0)).dt.total_seconds() / 3600
-    frame["name"] = text_of(table.rows["name"])
+    frame["name"] = table.text("name")
     frame = frame.sort_values(["name", "time"], kind="stable")
     frame = frame.drop_duplicates(["name", "time"])
     new = (frame["name"] != frame["name"].shift()) | (frame["time"].diff() > APART)
