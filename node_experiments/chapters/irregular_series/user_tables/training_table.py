@@ -182,8 +182,8 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     what = "series" if form.label_per == "series" else "rows"
     if not classes:
         raise DataError(
-            f"{table.source}: {form.label_column!r} has no label in any of its "
-            f"{len(table.rows)} rows; write some, or name another column with dataset.label_column"
+            f"{table.source}: {form.label_column!r} has no label in any series that has values; "
+            "write some, or name another column with dataset.label_column"
         )
     if len(classes) == 1:
         assert form.label_column is not None
