@@ -97,7 +97,7 @@ def table_data(
     else:
         schema = restored_schema(settings, learned)
         if classifies and schema.form.label_column is not None:
-            remedy = "an evaluation compares its labels with the predicted classes; mode=predict needs none"
+            remedy = "an evaluation compares its labels with the classes; mode=predict needs none"
             require_column(table, schema.form.label_column, remedy)
         known = {
             "span": tuple(learned["span"]),
