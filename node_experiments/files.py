@@ -11,11 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["read_file", "write_atomically", "write_json"]
+__all__ = ["read_file", "user_path", "write_atomically", "write_json"]
 
 # Temporary files are private to their owner; the final files follow the user's umask.
 UMASK = os.umask(0)
 os.umask(UMASK)
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a user typed; `~` is the home folder, unless it starts a name (`~$file.csv`)."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # there is no user of that name
+        return Path(path)
 
 
 def read_file(path: Path) -> bytes:

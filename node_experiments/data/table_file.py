@@ -10,12 +10,13 @@ import codecs
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from ..errors import DataError
+from .cell_text import text_of
 from .delimited_text import cells_of, delimiter_of
 from .file_content import read_decompressed, reject_other_kinds
 from .separators import decimal_separator, without_thousands
@@ -53,6 +54,9 @@ class TableFile:
     lines: Sequence[int] | None = None
     added: tuple[str, ...] = ()
     times_in_index: bool = False
+    _texts: dict[str, pd.Series] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def names(self) -> list[str]:
@@ -79,6 +83,15 @@ class TableFile:
         left = [n for n, name in enumerate(names) if name is None]
         in_index = any(isinstance(frame.index.get_level_values(n), times) for n in left)
         return cls(source, rows, times_in_index=in_index)
+
+    def text(self, name: str) -> pd.Series:
+        """The cells of a column as stripped text, as in `text_of`; kept, since many rules read it.
+
+        The column must occur once.
+        """
+        if name not in self._texts:
+            self._texts[name] = text_of(self.rows[name])
+        return self._texts[name].copy(deep=False)
 
     @property
     def is_frame(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from ..chapters import datasets
 from ..chapters.chapter import resolve
 from ..config import ConfigError, RunConfig
+from ..files import user_path
 from ..runs.directory import read_json
 
 __all__ = [
@@ -34,7 +35,7 @@ def absolute_paths(settings: Any) -> dict[str, str]:
     for each in fields(settings):
         typed = getattr(settings, each.name) if each.name in PATH_SETTINGS else None
         if typed is not None and ":" not in typed.partition("/")[0]:
-            path = Path(typed).expanduser().absolute()
+            path = user_path(typed).absolute()
             if str(path) != typed:
                 found[each.name] = str(path)
     return found
@@ -48,7 +49,7 @@ def resolved_dataset(config: RunConfig) -> Any:
     """
     settings = config.dataset
     for name, absolute in config.places.items():
-        typed, then = Path(getattr(settings, name)).expanduser(), Path(absolute)
+        typed, then = user_path(getattr(settings, name)), Path(absolute)
         if typed.absolute() != then and (then.exists() or not typed.exists()):
             settings = replace(settings, **{name: absolute})
     return settings

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..chapters.prediction import Request
 from ..config import ConfigError, RunConfig
+from ..files import user_path
 from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint
 from ..runs.result import read_result
@@ -107,13 +108,13 @@ class LoadedRun:
         rows: Any = None,
     ) -> Request:
         if isinstance(inputs, str | PathLike):
-            inputs = Path(inputs).expanduser()
+            inputs = user_path(inputs)
         if isinstance(inputs, Tensor):
             inputs = inputs.numpy(force=True)
         if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 1:
             raise ConfigError(f"samples={samples!r} must be an integer of at least 1")
         if isinstance(rows, str | PathLike):
-            rows = Path(rows).expanduser()
+            rows = user_path(rows)
         used = predictor_of(self.config).used_settings
         for name, given in (("after_last", after_last), ("rows", rows is not None)):
             if given and name not in used:

@@ -24,7 +24,7 @@ from ..chapters.prediction import Prediction, Request
 from ..config import ConfigError, RunConfig
 from ..config.run import PredictConfig
 from ..data.table_file import read_table
-from ..files import write_atomically
+from ..files import user_path, write_atomically
 from ..runs.directory import folder_of_checkpoint
 from ..runs.result import Findings, read_result
 from ..training.random_state import seeded
@@ -99,10 +99,10 @@ def check_outputs(config: RunConfig) -> None:
     for name, output in (("out", asked.out), ("latent", asked.latent)):
         if not isinstance(output, str):
             continue
-        path = Path(output).expanduser()
+        path = user_path(output)
         for each in filter(None, map(str, inputs)):
             with suppress(OSError, ValueError):
-                if path.samefile(Path(each).expanduser()):
+                if path.samefile(user_path(each)):
                     raise ConfigError(
                         f"predict.{name}={output} is read by this very command, and would be "
                         "overwritten; name another file"
@@ -120,15 +120,15 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     asked = config.predict
     given = asked.points or asked.images
     request = Request(
-        inputs=None if given is None else Path(given).expanduser(),
+        inputs=None if given is None else user_path(given),
         times=parse_times(asked.times),
         samples=asked.samples,
         latent=asked.latent is not False,
         after_last=asked.after_last,
-        rows=None if asked.rows is None else Path(asked.rows).expanduser(),
+        rows=None if asked.rows is None else user_path(asked.rows),
     )
     found = answer(trained, request)
-    out = unused(OUT) if asked.out is None else Path(asked.out).expanduser()
+    out = unused(OUT) if asked.out is None else user_path(asked.out)
     write_table(found.table, out)
     log.info("%d rows for %s", len(found.table), found.description)
     after = "" if trained.epoch is None else f"after epoch {trained.epoch} "
@@ -137,9 +137,9 @@ def predict(config: RunConfig, folder: Path, device: torch.device) -> Findings:
     if tested is not None and (covers := coverage_phrase(tested.found)):
         log.info("on the test series of its run, the %s", covers.removeprefix(", "))
     if found.latent is not None:
-        beside = out.with_name(LATENT.name) if asked.latent is True else Path(asked.latent)
+        beside = out.with_name(LATENT.name) if asked.latent is True else user_path(asked.latent)
         beside = unused(beside) if asked.latent is True else beside
-        write_table(found.latent, beside.expanduser())
+        write_table(found.latent, beside)
         log.info("latent trajectories: %s", beside)
     if found.figure is not None:
         (folder / "figures").mkdir(exist_ok=True)
@@ -215,8 +215,8 @@ def parse_times(times: Any) -> list[Any] | None:
             times = [float(times)]
     if isinstance(times, str):
         file, _, column = times.rpartition(":")
-        if Path(file).expanduser().is_file():
-            return times_in(Path(file).expanduser(), column)
+        if user_path(file).is_file():
+            return times_in(user_path(file), column)
         return range_of(times, wanted)
     if isinstance(times, int | float) and not isinstance(times, bool):
         times = [times]

@@ -12,6 +12,7 @@ from yaml import YAMLError
 from ..config import ConfigError, RunConfig
 from ..config.run import SchedulerConfig
 from ..errors import first_line
+from ..files import user_path
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
 from .compose import invalid_groups, plain_config
 from .data_files import PATH_SETTINGS
@@ -56,7 +57,7 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
         if override in (f"{group}={content[group].get('name')}" for group in ("dataset", "model")):
             continue  # the run's own, so nothing changes
         if group == "dataset" and setting in PATH_SETTINGS:
-            path = Path(str(getattr(given.dataset, setting))).expanduser()
+            path = user_path(str(getattr(given.dataset, setting)))
             content["places"] = {**(content.get("places") or {}), setting: str(path.absolute())}
             continue
         check_changeable(key, content)

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -219,3 +220,16 @@ def test_a_folder_is_no_table(tmp_path):
 
 def test_a_name_with_a_number_sign_is_no_comment(tmp_path):
     assert read_table(written(tmp_path, "a,b\n#1,2\n#2,3\n")).rows["a"].tolist() == ["#1", "#2"]
+
+
+def test_the_text_of_a_column_is_that_of_its_rows():
+    """Also after other rows took their place, and after someone changed the text."""
+    table = TableFile.of(pd.DataFrame({"a": [1.0, None], "b": [" x ", b"y"]}))
+    text = table.text("a")
+    assert text.tolist() == ["1", ""]
+    text[0] = "2"
+    assert table.text("a").tolist() == ["1", ""]
+    assert table.text("b").tolist() == ["x", "y"]
+    other = replace(table, rows=table.rows.assign(a=[3, 4]))
+    assert other.text("a").tolist() == ["3", "4"]
+    assert table.text("a").tolist() == ["1", ""]

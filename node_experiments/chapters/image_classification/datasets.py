@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ...data import cache_folder
 from ...errors import DataError
+from ...files import user_path
 from ..chapter import resolve
 from .batches import (
     EvaluationBatches,
@@ -46,7 +46,7 @@ def image_data(
         DataError: Data are missing or damaged, or the sizes do not fit.
     """
     root, test_size = settings.root, settings.test_size
-    folder = cache_folder() if root is None else Path(root).expanduser()
+    folder = cache_folder() if root is None else user_path(root)
     load = resolve(f"{__package__}.{IMAGE_DATASETS[settings.name]}")
     published_train, published_test = load(folder)
     train_set, test_set = as_image_set(published_train), as_image_set(published_test)

@@ -18,7 +18,9 @@ from .forecast_data import ForecastData, forecast_data, read_static
 from .settings import CSVConfig
 from .user_tables.known_series import series_keys, warn_of_known_series
 from .user_tables.measurements import Measurements
+from .user_tables.outliers import warn_of_outliers
 from .user_tables.series_schema import SeriesSchema
+from .user_tables.table_columns import require_column
 from .user_tables.table_parts import parts_of
 from .user_tables.time_warnings import warn_of_long_series, warn_of_two_paces
 from .user_tables.training_table import read_training_table
@@ -78,9 +80,11 @@ def table_data(
         form, columns, seen = read_training_table(table, settings)
         of_series, keys = digest(seen), series_keys(seen)
         scale = settings.fixed_time_scale
+        whole = seen
         seen, split = parts_of(table, settings, seen, columns)
         if settings.window is None:  # else each series is in all parts
             keys = [keys[i] for i in torch.cat([split.train, split.validation]).tolist()]
+        warn_of_outliers(table.source, columns.features, whole, seen.values_of(split.train))
         schema = SeriesSchema.fit(
             seen,
             form,
@@ -95,6 +99,9 @@ def table_data(
         warn_of_two_paces(table.source, schema, seen)
     else:
         schema = restored_schema(settings, learned)
+        if classifies and schema.form.label_column is not None:
+            remedy = "an evaluation compares its labels with the classes; mode=predict needs none"
+            require_column(table, schema.form.label_column, remedy)
         known = {
             "span": tuple(learned["span"]),
             "mean_gap": learned["mean_gap"],

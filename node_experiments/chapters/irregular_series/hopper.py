@@ -18,6 +18,7 @@ from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import ordered_split
 from ...errors import DataError
+from ...files import user_path
 from .forecast_data import ForecastData, forecast_data
 from .settings import HopperConfig
 from .time_unit import TimeUnit
@@ -45,7 +46,7 @@ def hopper_data(
         DataError: MuJoCo is missing, or the generated file is damaged.
     """
     root, trajectories, window = settings.root, settings.trajectories, settings.window
-    states = load_hopper(Path(root).expanduser() if root else cache_folder(), trajectories)
+    states = load_hopper(user_path(root) if root else cache_folder(), trajectories)
     if settings.task != "extrapolation":
         generator = torch.Generator().manual_seed(seed)
         starts = torch.randint(0, STEPS - window + 1, (trajectories, 1), generator=generator)

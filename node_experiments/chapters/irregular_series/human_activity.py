@@ -15,6 +15,7 @@ from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import Split, group_split, random_split
 from ...errors import DataError
+from ...files import user_path
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import HumanActivityConfig
@@ -93,7 +94,7 @@ def human_activity_data(
 def file_of(settings: HumanActivityConfig) -> Path:
     """Path of the recordings."""
     root = settings.root
-    return (Path(root).expanduser() if root else cache_folder() / "human_activity") / FILE
+    return (user_path(root) if root else cache_folder() / "human_activity") / FILE
 
 
 def human_activity_files(settings: HumanActivityConfig) -> list[Path]:

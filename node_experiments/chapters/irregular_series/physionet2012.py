@@ -22,6 +22,7 @@ from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
 from ...data.splits import random_split
 from ...errors import DataError
+from ...files import user_path
 from .binning import binned
 from .forecast_data import ForecastData, forecast_data
 from .settings import PhysioNet2012Config
@@ -95,7 +96,7 @@ def physionet_data(
 
 def folder_of(settings: PhysioNet2012Config) -> Path:
     """Folder of the files."""
-    return Path(settings.root).expanduser() if settings.root else cache_folder() / "physionet2012"
+    return user_path(settings.root) if settings.root else cache_folder() / "physionet2012"
 
 
 def physionet_files(settings: PhysioNet2012Config) -> list[Path]:

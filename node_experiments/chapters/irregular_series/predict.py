@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ...config import ConfigError
 from ...config.checks import first_names
+from ...data.cell_text import text_of
 from ...data.ragged import RaggedSeries
 from ...data.table_file import PARQUET, TableFile
 from ..prediction import Inputs, Prediction, Request, as_table
@@ -25,7 +26,6 @@ from .predict_source import prediction_source
 from .requested_times import RequestedTimes, prediction_starts, requested_rows, requested_times
 from .user_tables.measurements import Measurements
 from .user_tables.series_schema import SeriesSchema
-from .user_tables.table_cells import text_of
 from .user_tables.table_times import times_of
 from .user_tables.user_table import read_as_written, with_series
 
@@ -132,7 +132,7 @@ def in_user_form(
     elif table is not None and Path(table.source).suffix.lower() in PARQUET:
         given = table.rows  # which tells numbers from words
     if table is not None and time_column in table.rows:
-        in_days = bool(text_of(table.rows[time_column]).str.contains("day").any())
+        in_days = bool(table.text(time_column).str.contains("day").any())
     series, times = given.get(series_column), given.get(time_column)
     if series is not None and series.dtype != object:
         names = series.drop_duplicates()

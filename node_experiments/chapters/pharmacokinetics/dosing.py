@@ -14,6 +14,7 @@ from ...data.shipped_files import shipped_file
 from ...data.table_file import TableFile, read_table
 from ...data.time_series import SeriesBatches
 from ...errors import DataError
+from ...files import user_path
 from .chapter import RemifentanilConfig
 
 __all__ = ["COVARIATES", "DoseBatch", "DosingData", "read_patients", "remifentanil_data"]
@@ -88,7 +89,7 @@ def remifentanil_data(
         DataError: As in `shipped_file` and `read_patients`, or there are too few patients.
     """
     if settings.path is not None:
-        path = Path(settings.path).expanduser()
+        path = user_path(settings.path)
     else:
         path = shipped_file(FILES, "remifentanil.csv.gz")
     patients = read_patients(read_table(path))

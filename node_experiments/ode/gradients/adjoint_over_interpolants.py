@@ -7,6 +7,7 @@ df/dtheta changes faster, a step is bisected, for the quadrature alone, until th
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,6 +28,7 @@ __all__ = ["AdjointOverInterpolants", "StoredSolution"]
 
 
 HALVINGS = 16  # at most, of a backward step
+COARSEST = 1e-3  # absolute tolerance in multiples of the adjoint, where the state is below its own
 
 
 class StoredSolution:
@@ -79,6 +81,11 @@ class AdjointDynamics(Dynamics):
         return torch.zeros_like(y) if grad_y is None else grad_y.reshape(y.shape)
 
 
+def largest(ys: Tensor) -> float:
+    """The largest root mean square of any output time; shape `(time, *state)`."""
+    return float(ys.reshape(len(ys), -1).double().square().mean(1).max().sqrt())
+
+
 def host_time(t: float) -> Tensor:
     """A time in double precision on the host, whatever dtype and device the state has."""
     return torch.tensor(t, dtype=torch.float64, device="cpu")
@@ -118,7 +125,18 @@ class AdjointOverInterpolants(BackwardSolve):
         self._linearize = self._problem.linearize  # for implicit methods, which are rejected
         self._rtol = self._problem.per_component(self._chosen.rtol)
         self._atol = self._problem.per_component(self._chosen.atol)
+        self._atol = self._atol * self._relative_size()
         self._quadrature_tolerances = strictest(self._rtol), strictest(self._atol)
+
+    def _relative_size(self) -> float:
+        """Factor by which the absolute tolerance of the state becomes that of the adjoint.
+
+        The adjoint equation is linear, and its solution is as large as the gradients that arrive:
+        with the tolerance of the state, its steps would depend on the unit of the loss.
+        """
+        size, state = largest(self._grad_ys), largest(self._ys)
+        smallest = max(state, strictest(self._atol) / COARSEST)
+        return size / smallest if 0 < size < math.inf and 0 < smallest < math.inf else 1.0
 
     def _observer(self) -> Observe | None:
         return self._add_to_quadratures if self._evaluate.inputs else None

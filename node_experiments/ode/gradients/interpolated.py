@@ -33,6 +33,9 @@ __all__ = ["Interpolated"]
 class Interpolated(Adjoint):
     """Gradient of the continuous solution, from stored interpolants.
 
+    `atol`, by default that of the forward solve, is to the adjoint what it is to the state,
+    relative to the sizes of both: gradients are proportional to the loss.
+
     It has the options of `Adjoint` except `norm` and `watch`, which concern a state that is solved
     backwards; for the same reason `seminorm` and `state_tolerance` have no effect. In addition:
 

@@ -10,10 +10,7 @@ import pytest
 
 from node_experiments.chapters.irregular_series.csv_series import csv_data
 from node_experiments.chapters.irregular_series.settings import CSVConfig
-from node_experiments.chapters.irregular_series.user_tables.table_cells import (
-    parse_numbers,
-    text_of,
-)
+from node_experiments.chapters.irregular_series.user_tables.table_cells import parse_numbers
 from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
 from node_experiments.chapters.irregular_series.user_tables.table_times import (
     kind_of_times,
@@ -68,7 +65,7 @@ def test_cells_of_every_type(name):
     frame = pd.DataFrame({"x": column([cell, None, cell], kind)})
     table = TableFile.of(frame)
     assert isinstance(frame.dtypes["x"], pd.ArrowDtype)  # the user's own is left as it is
-    assert text_of(table.rows["x"]).tolist() == [text, "", text]
+    assert table.text("x").tolist() == [text, "", text]
     numbers, bad = parse_numbers(table, "x", TableFormat())
     assert bad.tolist() == [bool(text) and number is None, False, bad[0]]
     assert np.isnan(numbers[1])

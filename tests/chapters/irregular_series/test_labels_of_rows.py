@@ -126,10 +126,20 @@ def test_forecasts_start_from_a_window_with_a_value(tmp_path):
 
 @pytest.mark.parametrize("per", ["series", "time"])
 def test_a_label_column_without_a_label_is_rejected(tmp_path, per):
-    table = scored().assign(stage="", label_per=per).drop(columns="label_per")
+    table = scored().assign(stage="")
     settings = settings_of(tmp_path, table, label_per=per)
-    with pytest.raises(DataError, match="'stage' has no label in any of its 180 rows; write some"):
+    with pytest.raises(
+        DataError, match="'stage' has no label in any series that has values; write"
+    ):
         csv_data(settings)
+
+
+def test_labels_of_series_without_values_alone_are_rejected(tmp_path):
+    """As where values and labels have other names for the same series."""
+    table = scored()
+    table.loc[table["stage"] != "", "series"] += " scored"
+    with pytest.raises(DataError, match="'stage' has no label in any series that has values"):
+        csv_data(settings_of(tmp_path, table))
 
 
 @pytest.mark.parametrize("form", [lambda table: table, long_form], ids=["wide", "long"])

@@ -279,34 +279,3 @@ def test_a_row_of_totals(tmp_path, caplog, name):
     assert not [each for each in said if "rather than a series" in each]
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", [*rows, (f"{name} 7", 0, 1)])
     assert not [each for each in said if "rather than a series" in each]
-
-
-@pytest.mark.parametrize("wrong", [["8050"], ["8050", "0.81"], ["8050", "7990", "-8100"]])
-def test_a_cell_that_sets_the_scale_is_named_with_its_place(tmp_path, caplog, wrong):
-    """A lost decimal point hides the errors of all other values."""
-    cells = [f"{80 + value - 25:.1f}" for value in values(120)]
-    for place, cell in zip((7, 50, 90), wrong, strict=False):
-        cells[place] = cell
-    rows = [(f"s{n % 12}", n // 12, cell) for n, cell in enumerate(cells)]
-    said, _, seen = said_of(tmp_path, caplog, "series,time,hr", rows)
-    (line,) = (each for each in said if "raises its standard deviation" in each)
-    assert "'hr' is far from its other values" in line
-    assert "8050 (" in line
-    assert "line 9" in line  # a line of names, and row 7 of the cells
-    assert np.nanmax(seen.values) == 8050  # it is kept
-
-
-@pytest.mark.parametrize("tail", ["lognormal", "exponential", "student", "counts", "bursts"])
-def test_values_with_long_tails_are_no_outliers(tmp_path, caplog, tail):
-    rng = np.random.default_rng(0)
-    drawn = {
-        "lognormal": lambda: np.exp(1.5 * rng.standard_normal(240)),
-        "exponential": lambda: rng.exponential(size=240),
-        "student": lambda: rng.standard_t(3, size=240),
-        "counts": lambda: rng.poisson(0.3, size=240),
-        "bursts": lambda: rng.random(240) + 100 * (rng.random(240) < 0.05),
-    }[tail]
-    for _ in range(5):
-        rows = [(f"s{n % 12}", n // 12, f"{x:.3f}") for n, x in enumerate(drawn())]
-        said, _, _ = said_of(tmp_path, caplog, "series,time,x", rows)
-        assert not [each for each in said if "raises its standard deviation" in each]

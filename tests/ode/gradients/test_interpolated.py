@@ -122,3 +122,43 @@ def test_a_quadrature_costs_no_more_where_the_adjoint_is_as_fast(example):
     _, solution = example.gradients(TIMES[[0, -1]], Solver("dopri5", 1e-6, 1e-6), Interpolated())
     backward = solution.stats.backward
     assert backward.evaluations <= 9 * (backward.accepted + 1) + 7 * backward.rejected
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e-3, 1e3, 1e8])
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e6])
+@pytest.mark.parametrize("outputs", [2, 30])
+def test_the_gradient_is_proportional_to_the_loss(scale, unit, outputs):
+    """Also where dL/dy is far below the tolerance of the state, as in a mean over many samples."""
+    tolerance = 1e-4
+    solver = Solver("dopri5", rtol=tolerance, atol=tolerance * unit)
+    weight = 4 * torch.randn(4, 4, generator=torch.Generator().manual_seed(0)).double()
+    y0 = torch.linspace(-1, 1, 4, dtype=torch.float64)
+
+    def gradient_of(factor, gradient):
+        w = weight.clone().requires_grad_()
+        y = (unit * y0).requires_grad_()
+
+        def field(t, y):
+            return unit * 3 * torch.tanh(y / unit @ w) - y * torch.cos(3 * t)
+
+        solution = solve(field, y, torch.linspace(0, 3, outputs), solver, gradient)
+        (factor * solution.ys / unit).sum().backward()
+        return w.grad / factor, y.grad * unit / factor
+
+    found = gradient_of(scale, "interpolated")
+    plain = gradient_of(1.0, "interpolated")
+    exact = gradient_of(1.0, "discrete")
+    for each, alike, expected in zip(found, plain, exact, strict=True):
+        torch.testing.assert_close(each, alike, rtol=1e-6, atol=1e-9 * float(alike.abs().max()))
+        torch.testing.assert_close(each, expected, rtol=0, atol=0.02 * float(expected.norm()))
+
+
+def test_gradients_of_zero_and_a_state_of_zero_are_solved():
+    w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    for y0, factor in ((0.0, 1.0), (1.0, 0.0), (0.0, 0.0)):
+        for atol in (1e-6, 0.0):
+            y = torch.tensor([y0], dtype=torch.float64, requires_grad=True)
+            solver = Solver("dopri5", rtol=1e-6, atol=atol)
+            solution = solve(lambda t, y: -w * y, y, [0.0, 1.0], solver, "interpolated")
+            (factor * solution.ys[-1]).sum().backward()
+            assert float(y.grad) == pytest.approx(factor * math.exp(-1), rel=1e-3)

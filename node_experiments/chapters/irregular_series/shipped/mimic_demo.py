@@ -17,7 +17,7 @@ from ....errors import DataError
 from ..csv_series import table_data
 from ..forecast_data import ForecastData
 from ..simple_forecasts import simple_errors
-from ..user_tables.table_cells import is_missing_name, numbers_of, text_of
+from ..user_tables.table_cells import is_missing_name, numbers_of
 from ..user_tables.table_columns import TRAINED_WITH_IT, find_columns, require_column
 from ..user_tables.table_format import TableFormat
 from ..user_tables.user_table import table_format
@@ -125,7 +125,7 @@ def words_of_stays(table: TableFile, name: str, form: TableFormat) -> pd.Series:
     Raises:
         DataError: A stay has several.
     """
-    text = text_of(table.rows[name])
+    text = table.text(name)
     stays = text.mask(is_missing_name(text, form)).groupby(table.rows[form.series_column])
     if (changes := stays.nunique() > 1).any():
         stay = changes.index[changes][0]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,9 +25,10 @@ from ....data.ragged import RaggedSeries, ragged
 from ....data.scaling import Scaling
 from ....data.table_file import TableFile, read_table
 from ....errors import DataError
+from ....files import user_path
 from ..forecast_data import ForecastData, forecast_data
 from ..time_unit import TimeUnit
-from ..user_tables.table_cells import numbers_of, text_of
+from ..user_tables.table_cells import numbers_of
 from ..user_tables.table_columns import require_column
 from ..user_tables.table_format import TableFormat
 from . import StormsConfig
@@ -130,7 +130,7 @@ def storm_table(path: str | None) -> TableFile:
     """The rows of a file in the format of the shipped one; of the latter if `path` is None."""
     if path is None:
         return shipped_table("storms.csv.gz")
-    return read_table(Path(path).expanduser())
+    return read_table(user_path(path))
 
 
 def parts_of(last_training_year: int) -> dict[str, range]:
@@ -170,7 +170,7 @@ def read_fixes(table: TableFile) -> list[Fixes]:
         row = int(dates.isna().to_numpy().argmax())
         raise DataError(f"{table.at(row)}: year, month, day and hour are not a valid date")
     frame["time"] = (dates - pd.Timestamp(0)).dt.total_seconds() / 3600
-    frame["name"] = text_of(table.rows["name"])
+    frame["name"] = table.text("name")
     frame = frame.sort_values(["name", "time"], kind="stable")
     frame = frame.drop_duplicates(["name", "time"])
     new = (frame["name"] != frame["name"].shift()) | (frame["time"].diff() > APART)

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from ....data.table_file import TableFile
-from .table_cells import text_of
 from .table_format import TableFormat
 
 __all__ = ["warn_of_dates_in_order"]
@@ -45,7 +44,7 @@ def warn_of_dates_in_order(table: TableFile, form: TableFormat, times: pd.Series
     These are dates whose year is last (310324, 010424), has two digits (99, 00), or is missing
     (1231, 0101). They fall where dates rise, or, within a year, all end alike.
     """
-    series = text_of(table.rows[form.series_column]).to_numpy()
+    series = table.text(form.series_column).to_numpy()
     numbers = times.to_numpy(np.float64)
     if not (numbers.min() >= 0 and numbers.max() < 320_000) or (numbers % 1 != 0).any():
         return
@@ -60,7 +59,7 @@ def warn_of_dates_in_order(table: TableFile, form: TableFormat, times: pd.Series
             "%s: the time %s is read as a number like the others, and rows are sorted by these; "
             "%s dates: %s",
             table.at(place),
-            text_of(table.rows[form.time_column]).iloc[place],
+            table.text(form.time_column).iloc[place],
             "they fall within a series, and would rise as" if falls.any() else "they may be",
             remedy,
         )

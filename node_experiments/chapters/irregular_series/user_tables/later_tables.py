@@ -43,10 +43,12 @@ def warn_of_far_series(
         for _ in schema.columns.categories.get(name, ("",))
     ]
     columns = [*seen.values.T, *seen.static.T]
-    for (name, where), values, shift, scale in zip(names, columns, shifts, scales, strict=False):
+    constants = schema.constants or (None,) * len(columns)
+    of_each = zip(names, columns, shifts, scales, constants, strict=False)
+    for (name, where), values, shift, scale, constant in of_each:
         if where == "series" and name in schema.columns.categories:
             continue
-        far, known = far_value(values[np.isfinite(values)], shift, scale)
+        far, known = far_value(values[np.isfinite(values)], shift, scale, constant)
         if far is not None:
             log.warning(
                 "%s: %r is %g in some %s, far from what the model was trained on (%s); is its "
@@ -57,14 +59,24 @@ def warn_of_far_series(
     warn_of_far_times(source, schema, seen, longest, gap)
 
 
-def far_value(values: np.ndarray, shift: float, scale: float) -> tuple[float | None, str]:
+def far_value(
+    values: np.ndarray, shift: float, scale: float, constant: float | None = None
+) -> tuple[float | None, str]:
     """A value far from the training values, if there is one, and a description of the latter.
 
     >>> far_value(np.array([16.4, 15.8]), shift=123.0, scale=11.0)[0]  # kPa for mmHg
     15.8
     >>> far_value(np.array([1.0, 2.0]), shift=0.5, scale=0.5)
     (2.0, '0 and 1')
+    >>> far_value(np.array([5.0, 9.0]), shift=5.0, scale=1.0, constant=5.0)
+    (9.0, 'always 5')
+
+    Args:
+        constant: The only value in training, if there was one.
     """
+    if constant is not None:
+        other = values[values != constant]
+        return (float(other[0]) if len(other) else None), f"always {constant:g}"
     known = f"around {shift:.3g}, give or take {scale:.2g}"
     if (shift, scale) == (0.0, 1.0) or not len(values):  # not scaled, or no values
         return None, known

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
 from .shell_settings import setting_of_list
@@ -18,7 +19,6 @@ from .table_cells import (
     looks_numeric,
     numbers_of,
     parse_numbers,
-    text_of,
 )
 from .table_columns import require_column
 from .table_format import Columns, TableFormat
@@ -47,7 +47,12 @@ def pivot(
     """Pivot a long table to one row for each series and time, with a column for each feature."""
     for name in (variable, value):
         require_column(table, name)
-    variables = text_of(table.rows[variable])
+    variables = table.text(variable)
+    if absent := [name for name in columns.features if not (variables == name).any()]:
+        raise DataError(
+            f"{table.source}: {variable!r} is never {absent[0]!r}; the model was trained with it; "
+            "if it was not measured, add a row of it without a value"
+        )
     nameless = is_nameless(variables)
     unknown = ~variables.isin(columns.features) & ~nameless
     cells = table.rows[value]
@@ -130,7 +135,7 @@ def reject_words(
     Raises:
         DataError: Names all such variables, and the setting that leaves them out.
     """
-    text = text_of(table.rows[value])
+    text = table.text(value)
     with_numbers = set(variables[numbers.notna()])
     with_units = set(variables[not_numeric & looks_numeric(text)])
     of_words = set(variables[not_numeric]) - with_numbers - with_units
@@ -153,10 +158,12 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
     what, first = f"value of {row.get('variable')!r}", ""
     if "variable" not in row:
         what = "row"
+        join = f"join it with {form.series_column!r}"
+        if form.series_column in table.added:
+            join = "name it with dataset.series_column"
         first = (
             "if each row has the value of one variable, set dataset.variable_column and "
-            f"value_column; if another column tells series apart, join it with "
-            f"{form.series_column!r}; else "
+            f"value_column; if another column tells series apart, {join}; else "
         )
     if re.match(NIGHT_OF_CHANGE, str(time)):
         first += "if clocks were set back here, write dates with their offset (+01:00); else "

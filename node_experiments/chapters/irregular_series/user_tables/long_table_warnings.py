@@ -13,7 +13,7 @@ import pandas as pd
 from ....config.checks import first_names
 from ....data.table_file import TableFile
 from .shell_settings import setting
-from .table_cells import parse_numbers, text_of
+from .table_cells import parse_numbers
 from .table_format import Columns, TableFormat
 from .time_forms import like_dates
 
@@ -40,7 +40,7 @@ def warn_of_units(table: TableFile, form: TableFormat, columns: Columns) -> None
     for name in columns.ignored:
         if not UNITS.fullmatch(name) or list(table.rows.columns).count(name) > 1:
             continue
-        units, variables = text_of(table.rows[name]), text_of(table.rows[variable])
+        units, variables = table.text(name), table.text(variable)
         for feature in columns.features:
             of_feature = sorted(set(units[variables == feature]) - {""})
             if len(of_feature) > 1:
@@ -99,7 +99,7 @@ def warn_of_scales(
 ) -> None:
     """Warn about a feature whose scale depends on the words of another column, or about units."""
     for name in not_units:
-        words = text_of(table.rows[name])
+        words = table.text(name)
         differ = [
             f for f in columns.features if scales_differ(parse_numbers(table, f, form)[0], words)
         ]
@@ -137,11 +137,11 @@ def value_of(names: Sequence[str]) -> str:
 def changing_word_columns(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
     """Columns of a few distinct words (not dates) that change within series."""
     names = [str(name) for name in table.rows.columns]
-    series, found = text_of(table.rows[form.series_column]), []
+    series, found = table.text(form.series_column), []
     for name in columns.ignored:
         if names.count(name) > 1 or name == form.label_column:
             continue
-        words = text_of(table.rows[name])
+        words = table.text(name)
         few = 2 <= words.nunique() <= min(MAX_DISTINCT, len(words) / 3)
         changes = few and words.groupby(series).nunique().median() >= 2
         if changes and not like_dates(words):
@@ -176,5 +176,5 @@ def are_identifiers(table: TableFile, form: TableFormat, name: str) -> bool:
         or not 2 <= numbers.nunique() <= MAX_DISTINCT
     ):
         return False
-    series = text_of(table.rows[form.series_column])
+    series = table.text(form.series_column)
     return bool(numbers.groupby(series).nunique().median() >= 2)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
-from .table_cells import MINUS, text_of
+from .table_cells import MINUS
 from .table_format import TableFormat
 
 __all__ = ["reject_lost_digits"]
@@ -32,9 +32,10 @@ def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) ->
     Raises:
         DataError: Shows the first such time.
     """
-    text = text_of(table.rows[form.time_column])
+    text = table.text(form.time_column)
     large = times.abs() > LARGEST_WHOLE
-    doubtful = ((text.str.len() > ALWAYS_HELD) & times.notna()) | large
+    long = np.fromiter(map(len, text), int, len(text)) > ALWAYS_HELD
+    doubtful = (long & times.notna()) | large
     if not doubtful.any():
         return
     gap = median_gap(table, form, times)
@@ -63,7 +64,7 @@ def reject_lost_digits(table: TableFile, form: TableFormat, times: pd.Series) ->
 
 def median_gap(table: TableFile, form: TableFormat, times: pd.Series) -> float:
     """Median time between two rows of a series at different times; infinite without any."""
-    series = text_of(table.rows[form.series_column]).to_numpy()
+    series = table.text(form.series_column).to_numpy()
     frame = pd.DataFrame({"series": series, "time": times.to_numpy()}).sort_values("time")
     gaps = frame.groupby("series")["time"].diff()
     return float(gaps[gaps > 0].median()) if (gaps > 0).any() else np.inf

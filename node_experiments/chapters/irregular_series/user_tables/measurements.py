@@ -65,6 +65,11 @@ class Measurements:
     def __len__(self) -> int:
         return len(self.names)
 
+    def values_of(self, series: Iterable[int]) -> np.ndarray:
+        """Values of the series with these indices, shape `(row, feature)`."""
+        chosen = np.isin(np.arange(len(self)), np.fromiter(series, int))
+        return self.values[np.repeat(chosen, np.diff(self.offsets))]
+
 
 def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> Measurements:
     """Read the series of a table whose columns are known.

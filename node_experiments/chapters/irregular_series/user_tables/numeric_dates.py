@@ -12,7 +12,6 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
-from .table_cells import text_of
 from .table_format import TableFormat
 from .time_remedies import WANTED
 
@@ -190,7 +189,7 @@ DECIMALS = r"\d\d?\.\d\d|\d{4}\.\d\d?"
 
 def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series) -> None:
     """Warn about numbers such as 202312 and 202401, which look like dates (no month is 13)."""
-    text = text_of(table.rows[form.time_column])
+    text = table.text(form.time_column)
     decimals = bool((times % 1 != 0).any())
     if decimals and not text.str.fullmatch(DECIMALS).all():
         return

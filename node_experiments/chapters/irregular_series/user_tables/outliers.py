@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,18 +23,20 @@ DISTANCE = 10  # of outliers from the median, in standard deviations of the othe
 
 
 def warn_of_outliers(
-    source: str, features: list[tuple[str, np.ndarray]], seen: Measurements
+    source: str, features: Sequence[str], seen: Measurements, training: np.ndarray
 ) -> None:
-    """Warn of up to three values of a feature that determine its standard deviation.
+    """Warn of up to three values of a feature that are far from all others.
 
-    Features are scaled by it, so that all errors seem small. A lost decimal point does this.
+    A lost decimal point makes such a value. In a training series it determines the standard
+    deviation, by which the feature is scaled, so that all errors seem small; in another series it
+    makes its own error large.
 
     Args:
         source: Name of the table, for the message.
-        features: Name and values of each feature; NaN where nothing was observed.
-        seen: The measurements, whose places in the table are named.
+        seen: The measurements of all series, whose places in the table are named.
+        training: Values of the training series, shape `(row, feature)`.
     """
-    for name, values in features:
+    for name, values, learned in zip(features, seen.values.T, training.T, strict=True):
         values = np.where(np.isin(values, codes_in(values)), np.nan, values)  # named by others
         rows = outliers_in(values)
         if len(rows) == 0:
@@ -42,18 +45,32 @@ def warn_of_outliers(
             f"{shortest_text(float(values[row]))} ({seen.where(int(row))})" for row in rows
         )
         others = np.delete(values, rows)
-        spread = float(np.nanstd(others))
         log.warning(
-            "%s: %r is far from its other values (%.4g +- %.2g) at %s, which raises its standard "
-            "deviation by a factor of %.3g, so that errors seem small; correct the cell or leave "
-            "it empty if it is wrong",
+            "%s: %r is far from its other values (%.4g +- %.2g) at %s, which %s; correct the cell "
+            "or leave it empty if it is wrong",
             source,
             name,
             float(np.nanmean(others)),
-            spread,
+            float(np.nanstd(others)),
             cells,
-            float(np.nanstd(values)) / spread,
+            effect_of(values[rows], learned),
         )
+
+
+def effect_of(outliers: np.ndarray, learned: np.ndarray) -> str:
+    """What outliers change, depending on how many of them a model learns from.
+
+    Args:
+        learned: Values of the training series.
+    """
+    others = learned[~np.isin(learned, outliers)]
+    spread = float(np.nanstd(others)) if np.isfinite(others).any() else 0.0
+    if spread == 0 or not np.isin(outliers, learned).any():
+        return "is in no training series, and raises the errors of this feature"
+    return (
+        f"raises its standard deviation by a factor of {float(np.nanstd(learned)) / spread:.3g}, "
+        "so that errors seem small"
+    )
 
 
 def outliers_in(values: np.ndarray) -> np.ndarray:

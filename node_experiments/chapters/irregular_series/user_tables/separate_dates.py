@@ -13,7 +13,7 @@ import pandas as pd
 from ....data.table_file import TableFile
 from ....errors import DataError
 from .numeric_dates import are_eight_digits
-from .table_cells import parse_numbers, text_of
+from .table_cells import parse_numbers
 from .table_format import TableFormat
 from .time_forms import certain_dates
 
@@ -44,11 +44,11 @@ def check_separate_dates(
     is_time_of_day = kind == "clock" and bool(times.max() < DAY)
     if kind != "number" and not is_time_of_day:
         return
-    series = text_of(table.rows[form.series_column])
+    series = table.text(form.series_column)
     variable = form.variable_column or "variable"
     names = [str(name) for name in table.rows.columns]
     if names.count(variable) == 1 and variable not in others:  # a long table
-        series = series + "\0" + text_of(table.rows[variable])
+        series = series + "\0" + table.text(variable)
     steps = times.groupby(series.to_numpy(), sort=False).diff().to_numpy(float)
     if not is_time_of_day and not (steps < 0).any():
         return
@@ -78,7 +78,7 @@ def classify_date_column(
     """
     cells, bad = parse_numbers(table, name, form)
     if bad.any():
-        text = text_of(table.rows[name])
+        text = table.text(name)
         cells = pd.Series(pd.factorize(text)[0], text.index)
         dates = certain_dates(text)
         if is_time_of_day and dates and (cells[text != ""].groupby(series).nunique() > 1).any():

@@ -43,6 +43,8 @@ class SeriesSchema:
         time_scale: The model's time 1 in units of the table; in seconds for dates.
         shift, scale: Scaling of each feature: the model reads `(value - shift) / scale`.
         static_shift, static_scale: Likewise for each static number or indicator.
+        constants: The only value of each feature, then of each static number or indicator, in the
+            training series; None if it has several or none. Empty in earlier checkpoints.
     """
 
     form: TableFormat
@@ -55,6 +57,7 @@ class SeriesSchema:
     scale: tuple[float, ...]
     static_shift: tuple[float, ...] = ()
     static_scale: tuple[float, ...] = ()
+    constants: tuple[float | None, ...] = ()
 
     @classmethod
     def fit(
@@ -97,6 +100,7 @@ class SeriesSchema:
             form, columns, classes, time_origin, first, 1.0,
             tuple(scaled.shift.tolist()), tuple(scaled.scale.tolist()),
             tuple(of_static.shift.tolist()), tuple(of_static.scale.tolist()),
+            (*_constants(values), *_constants(static)),
         )  # fmt: skip
         if time_scale is None:
             longest = float(schema.times.elapsed(seen)[rows].max())
@@ -243,6 +247,12 @@ class SeriesSchema:
         columns["categories"] = {k: tuple(v) for k, v in columns["categories"].items()}
         rest = {k: tuples(v) for k, v in plain.items() if k not in ("form", "columns")}
         return cls(form, Columns(**columns), **rest)
+
+
+def _constants(values: Tensor) -> list[float | None]:
+    """The only value of each column; None if it has several, or none but NaN."""
+    found = [column[~column.isnan()].unique().tolist() for column in values.T]
+    return [each[0] if len(each) == 1 else None for each in found]
 
 
 def _check_spread(values: Tensor, scaled: Scaling, features: Sequence[str]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
 from .shell_settings import setting_of_list
@@ -32,7 +32,6 @@ __all__ = [
     "reject_line_of_units",
     "reject_number",
     "shortest_text",
-    "text_of",
     "variables_of",
     "words_for_unknown",
 ]
@@ -43,7 +42,7 @@ YES_OR_NO = (("true", "false"), ("yes", "no"), ("y", "n"), ("on", "off"))
 MINUS = "\u2212"  # the minus sign of word processors and plots
 MAY_BE_NAMES = ("na", "n/a")  # a region or country, or "not applicable"
 SODIUM = "Na"  # in this spelling never a missing value
-UNIT = r"[^\d\s.,;:/+-][^\d\s]{0,11}"
+UNIT = r"[^\d\s.,;:/+#-][^\d\s]{0,11}"  # 1.#QNAN has none: it is a NaN of Windows
 FEATURES = "if the column is not a feature, name those that are with dataset.value_columns"
 NOTHING = "is not a number; if it means that nothing was observed, "
 # Cells that people mean as numbers, and what to do about each.
@@ -102,22 +101,6 @@ REMEDIES_IN_FRAMES = REMEDIES | {
 }
 
 
-def text_of(cells: pd.Series) -> pd.Series:
-    """Cells as text; numbers and dates in their usual form, missing cells as ''."""
-    if cells.dtype == object and pd.api.types.infer_dtype(cells, skipna=False) == "string":
-        return cells.str.strip()
-    if pd.api.types.is_float_dtype(cells):
-        numbers = cells.dropna()
-        if bool(((numbers % 1 == 0) & (numbers.abs() < 2**53)).all()):
-            cells = cells.astype("Int64")
-    return cells.astype(object).where(cells.notna(), "").map(as_text).str.strip()
-
-
-def as_text(cell: Any) -> str:
-    """A cell as text; bytes, which some programs write into parquet files, are read as UTF-8."""
-    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
-
-
 def shortest_text(number: float | str) -> str:
     """The shortest text of a number that keeps all its digits.
 
@@ -150,7 +133,7 @@ def nonempty_column(table: TableFile, name: str, role: str, nothing: Collection[
     Raises:
         DataError: A cell is empty.
     """
-    cells = text_of(table.rows[name])
+    cells = table.text(name)
     empty = cells.str.lower().isin(nothing)
     if empty.any():
         row = int(empty.to_numpy().argmax())
@@ -188,7 +171,7 @@ def variables_of(table: TableFile, name: str, value: str, form: TableFormat) -> 
 
     NA is the name of a variable if any of its rows has a value.
     """
-    names, empty = text_of(table.rows[name]), is_missing(text_of(table.rows[value]), form)
+    names, empty = table.text(name), is_missing(table.text(value), form)
     named = ~is_nameless(names) & ~(is_missing_name(names, form) & empty)
     return tuple(sorted(names[named].unique()))
 
@@ -203,7 +186,7 @@ def parse_numbers(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Se
         values = cells.astype("Float64").to_numpy(np.float64, na_value=np.nan)
         numbers = pd.Series(values, cells.index)
         return numbers.mask(numbers.isin(codes)), bad
-    text = text_of(cells)
+    text = table.text(name)
     plain = text
     if table.decimal == ",":  # a point may then be one of thousands
         plain = text.mask(text.str.contains(".", regex=False)).str.replace(",", ".", regex=False)
@@ -225,7 +208,7 @@ def parse_numbers(table: TableFile, name: str, form: TableFormat) -> tuple[pd.Se
 
 def has_words(table: TableFile, name: str, form: TableFormat) -> bool:
     """Whether a column holds words, including those that are read as numbers, such as yes."""
-    text = text_of(table.rows[name])
+    text = table.text(name)
     return not text[~is_missing(text, form)].str.fullmatch(NUMBER).all()
 
 

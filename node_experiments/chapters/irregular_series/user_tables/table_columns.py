@@ -23,7 +23,6 @@ from .table_cells import (
     parse_numbers,
     reject_line_of_units,
     reject_number,
-    text_of,
     variables_of,
 )
 from .table_format import MISSING, Columns, TableFormat
@@ -143,7 +142,7 @@ def check_times(
             form.time_format,
         )
     elif form.time_format is not None:
-        cells = text_of(table.rows[form.time_column])
+        cells = table.text(form.time_column)
         if year_seems_first(form.time_format, cells):
             log.warning(
                 "%s: with dataset.time_format=%r, %s is a day of %d, and the first number hardly "
@@ -248,7 +247,7 @@ def numbers_rows(table: TableFile, name: str, form: TableFormat) -> bool:
     if name == "" or name.lower().startswith("unnamed: "):
         return True
     numbers, _ = parse_numbers(table, name, form)
-    steps = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
+    steps = numbers.groupby(table.text(form.series_column)).diff().dropna()
     return bool((numbers % 1 == 0).all()) and (numbers.is_unique or bool((steps > 0).all()))
 
 
@@ -269,7 +268,7 @@ def holds_numbers(table: TableFile, name: str, form: TableFormat) -> bool:
         return bool(numbers.notna().any())
     if numbers.notna().any():
         reject_number(table, name, bad, form)
-    meant = bad & looks_numeric(text_of(table.rows[name]))
+    meant = bad & looks_numeric(table.text(name))
     if 2 * meant.sum() >= bad.sum():
         reject_number(table, name, meant, form)
     return False
@@ -297,5 +296,5 @@ def categories_of(table: TableFile, form: TableFormat) -> dict[str, tuple[str, .
 
 def words_of(table: TableFile, name: str, form: TableFormat) -> tuple[str, ...]:
     """The distinct words of a column, sorted."""
-    words = pd.Series(text_of(table.rows[name]).unique(), dtype=object)
+    words = pd.Series(table.text(name).unique(), dtype=object)
     return tuple(sorted(words[~is_missing_name(words, form)]))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
 from .shell_settings import setting
-from .table_cells import NUMBER, text_of
+from .table_cells import NUMBER
 from .table_format import TableFormat
 from .table_times import kind_of_times, times_of
 from .times_in_names import TimeColumns, times_in_names

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
-from .table_cells import is_missing_name, numbers_of, shortest_text, text_of, words_for_unknown
+from .table_cells import is_missing_name, numbers_of, shortest_text, words_for_unknown
 from .table_columns import TRAINED_WITH_IT, require_column
 from .table_format import Columns, TableFormat
 
@@ -23,7 +23,7 @@ def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
     if form.label_column not in table.rows.columns:
         return pd.Series(None, table.rows.index, dtype=object)
     require_column(table, form.label_column)
-    text = text_of(table.rows[form.label_column]).astype(object)
+    text = table.text(form.label_column).astype(object)
     log_unknown_words(table, form.label_column, text, form)
     text = text.mask(is_missing_name(text, form), None)
     names = pd.Series(text.dropna().unique(), dtype=object)
@@ -55,13 +55,13 @@ def labels_of(table: TableFile, frame: pd.DataFrame, keys: list[str], remedy: st
 
 def static_of_series(table: TableFile, form: TableFormat, columns: Columns) -> pd.DataFrame:
     """Static numbers, and an indicator of each category of text columns, one row per series."""
-    series = text_of(table.rows[form.series_column])
+    series = table.text(form.series_column)
     names = pd.Index(series.unique())
     parts = {}
     for name in form.static_columns:
         require_column(table, name, TRAINED_WITH_IT)
         if name in columns.categories:
-            text = text_of(table.rows[name])
+            text = table.text(name)
             log_unknown_words(table, name, text, form)
             known = ~is_missing_name(text, form)
             unknown = known & ~text.isin(columns.categories[name])
@@ -97,7 +97,7 @@ def log_unknown_words(table: TableFile, name: str, text: pd.Series, form: TableF
     if not found:
         return
     names = [other for other in table.names if other != name and table.names.count(other) == 1]
-    others = (text_of(table.rows[other]).isin(found).any() for other in names)
+    others = (table.text(other).isin(found).any() for other in names)
     log.log(
         logging.INFO if any(others) else logging.WARNING,
         "%s: %s of %r counts as unknown (rows: %d); if it is a name, write another word",

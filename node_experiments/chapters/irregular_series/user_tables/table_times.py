@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
 from .lost_digits import reject_lost_digits
 from .numeric_dates import reject_numeric_dates
-from .table_cells import NUMBER, parse_numbers, text_of
+from .table_cells import NUMBER, parse_numbers
 from .table_format import TableFormat
 from .time_forms import CLOCK, DURATION, YEARS, ZONE, has_no_date, to_fixed_width
 from .time_remedies import KINDS, remedy

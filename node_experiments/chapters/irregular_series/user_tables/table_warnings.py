@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from .long_table_warnings import warn_of_long_table, warn_of_units
 from .measurements import Measurements
 from .missing_codes import warn_of_codes
-from .outliers import warn_of_outliers
 from .shell_settings import setting, setting_of_list
-from .table_cells import parse_numbers, text_of
+from .table_cells import parse_numbers
 from .table_format import Columns, TableFormat
 
 __all__ = ["warn_of_columns", "warn_of_groups"]
@@ -40,7 +40,7 @@ MIN_SERIES = 10  # series from which on a feature that is constant in each of th
 def warn_of_columns(
     table: TableFile, form: TableFormat, columns: Columns, seen: Measurements
 ) -> None:
-    """Warn of features that count rows or repeat times, of static properties, codes and outliers.
+    """Warn of features that count rows or repeat times, of static properties, and of codes.
 
     Args:
         table: The training table.
@@ -74,7 +74,6 @@ def warn_of_columns(
         warn_of_unchanging(table, form, columns, seen)
         warn_of_linear_features(table.source, columns, seen, counts)
     warn_of_codes(table.source, features, zeros=True)
-    warn_of_outliers(table.source, features, seen)
     static = zip(static_numbers(form, columns), seen.static.T, strict=True)
     warn_of_codes(table.source, ((n, v) for n, v in static if n is not None), zeros=False)
 
@@ -94,7 +93,7 @@ def counts_rows(table: TableFile, name: str, form: TableFormat) -> bool:
     if len(numbers) < 3 or bool(numbers.isna().any()) or bool((numbers % 1 != 0).any()):
         return False
     steps = numbers.diff().iloc[1:]
-    within = numbers.groupby(text_of(table.rows[form.series_column])).diff().dropna()
+    within = numbers.groupby(table.text(form.series_column)).diff().dropna()
     several = len(within) < len(numbers) - 1
     rises = len(numbers) >= MIN_ROWS and several and bool((steps > 0).all())
     return bool((steps == 1).all()) or rises or (len(within) >= MIN_ROWS and (within == 1).all())
@@ -133,11 +132,11 @@ def warn_of_groups(table: TableFile, form: TableFormat) -> None:
         form.series_column, form.time_column, form.label_column, *form.static_columns,
         *(form.value_columns or ()),
     )  # fmt: skip
-    series = text_of(table.rows[form.series_column])
+    series = table.text(form.series_column)
     for name in names:
         if name in special or names.count(name) > 1 or not GROUPS.fullmatch(name):
             continue
-        groups = text_of(table.rows[name]).groupby(series)
+        groups = table.text(name).groupby(series)
         each = groups.first()
         few = 3 <= each.nunique() <= len(each) / 1.5
         if few and (groups.nunique() == 1).all() and (each != "").all():

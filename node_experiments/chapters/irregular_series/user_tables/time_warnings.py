@@ -42,11 +42,12 @@ def warn_of_long_series(
     gap = rows[1:][np.diff(seen.times[rows]).argmax()]
     log.warning(
         "%s: series %r is %.3g times as long as half of the training series, and its length is "
-        "time 1 for the model; if the time at %s or before it is wrong, correct it; else set "
+        "time 1 for the model; if the time at %s or at %s is wrong, correct it; else set "
         "dataset.time_scale=%.4g, the median length%s",
         source,
         seen.names[longest],
         several.max() / np.median(several),
+        seen.where(int(gap) - 1),
         seen.where(int(gap)),
         np.median(several) * schema.time_scale / schema.columns.duration_unit,
         " in hours" if schema.times.in_seconds else "",

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
-from .table_cells import NUMBER, text_of
+from .table_cells import NUMBER
 
 __all__ = ["TimeColumns", "times_in_names"]
 

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from ....config.checks import first_names
+from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
 from ..settings import CSVConfig
 from .measurements import Measurements, read_measurements
 from .missing_codes import is_known
-from .table_cells import has_words, number_of, shortest_text, text_of, words_for_unknown
+from .table_cells import has_words, number_of, shortest_text, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
 from .table_guesses import rounded
@@ -114,7 +115,7 @@ def check_codes(table: TableFile, form: TableFormat, columns: Columns) -> None:
     doubtful = [x for x in map(number_of, form.missing) if x is not None and not is_known(x)]
     labels = [form.label_column] if form.label_column in table.names else []
     for column in (*form.static_columns, *labels):
-        numbers = pd.to_numeric(text_of(table.rows[column]), errors="coerce")
+        numbers = pd.to_numeric(table.text(column), errors="coerce")
         found = numbers.isin(doubtful)
         if found.any():
             code = shortest_text(numbers[found].iloc[0])
@@ -181,12 +182,12 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
     what = "series" if form.label_per == "series" else "rows"
     if not classes:
         raise DataError(
-            f"{table.source}: {form.label_column!r} has no label in any of its "
-            f"{len(table.rows)} rows; write some, or name another column with dataset.label_column"
+            f"{table.source}: {form.label_column!r} has no label in any series that has values; "
+            "write some, or name another column with dataset.label_column"
         )
     if len(classes) == 1:
         assert form.label_column is not None
-        unknown = words_for_unknown(text_of(table.rows[form.label_column]), form)
+        unknown = words_for_unknown(table.text(form.label_column), form)
         remedy = ""
         if form.missing:
             remedy = "; cells of dataset.missing have no class"

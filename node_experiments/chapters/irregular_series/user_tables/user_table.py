@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ....data.table_file import TableFile, read_table
 from ....errors import DataError
+from ....files import user_path
 from ..settings import CSVConfig
 from .table_format import TableFormat
 
@@ -41,7 +42,7 @@ def user_file(settings: CSVConfig) -> Path:
             f"dataset.path={settings.path!r} is a URL; download the file, and name its path"
         )
     if not settings.path.startswith(SAMPLE):
-        return Path(settings.path).expanduser()
+        return user_path(settings.path)
     path = SAMPLES / f"{settings.path.removeprefix(SAMPLE)}.csv"
     if not path.is_file():
         known = ", ".join(f"{SAMPLE}{file.stem}" for file in sorted(SAMPLES.glob("*.csv")))
