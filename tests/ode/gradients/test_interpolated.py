@@ -155,10 +155,14 @@ def test_the_gradient_is_proportional_to_the_loss(scale, unit, outputs):
 
 def test_gradients_of_zero_and_a_state_of_zero_are_solved():
     w = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
-    for y0, factor in ((0.0, 1.0), (1.0, 0.0), (0.0, 0.0)):
-        for atol in (1e-6, 0.0):
-            y = torch.tensor([y0], dtype=torch.float64, requires_grad=True)
-            solver = Solver("dopri5", rtol=1e-6, atol=atol)
-            solution = solve(lambda t, y: -w * y, y, [0.0, 1.0], solver, "interpolated")
-            (factor * solution.ys[-1]).sum().backward()
-            assert float(y.grad) == pytest.approx(factor * math.exp(-1), rel=1e-3)
+    for y0, factor, atol in (
+        (0.0, 1.0, 1e-6),
+        (1.0, 0.0, 1e-6),
+        (0.0, 0.0, 1e-6),
+        (1.0, 1.0, 0.0),
+    ):
+        y = torch.tensor([y0], dtype=torch.float64, requires_grad=True)
+        solver = Solver("dopri5", rtol=1e-6, atol=atol)
+        solution = solve(lambda t, y: -w * y, y, [0.0, 1.0], solver, "interpolated")
+        (factor * solution.ys[-1]).sum().backward()
+        assert float(y.grad) == pytest.approx(factor * math.exp(-1), rel=1e-3)
