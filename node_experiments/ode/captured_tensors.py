@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ProxyTypes, WeakKeyDictionary, ref
 
 import torch
@@ -29,11 +29,13 @@ __all__ = [
     "OPAQUE",
     "Reachable",
     "UnobservedTensors",
+    "Weight",
     "constants_in",
     "find_parameters",
     "own_saved_tensors",
     "reachable_from",
     "reject_unknown",
+    "weights_in",
 ]
 
 
@@ -321,6 +323,31 @@ def constants_in(reachable: Reachable) -> list[Tensor]:
     for module in reachable.modules:
         tensors += [*module.parameters(), *module.buffers()]
     return list({id(x): x for x in tensors if not x.requires_grad}.values())
+
+
+class Weight(NamedTuple):
+    """A parameter of a module, and where the module holds it.
+
+    Attributes:
+        holder: The module's parameters by name.
+        name: The name of this one.
+        tensor: The parameter.
+    """
+
+    holder: dict[str, nn.Parameter | None]
+    name: str
+    tensor: Tensor
+
+
+def weights_in(reachable: Reachable) -> list[Weight]:
+    """The parameters of the modules that a function holds, where they are at present."""
+    parts = {part for module in reachable.modules for part in module.modules()}
+    return [
+        Weight(part._parameters, name, tensor)
+        for part in parts
+        for name, tensor in part._parameters.items()
+        if tensor is not None
+    ]
 
 
 def reject_unknown(

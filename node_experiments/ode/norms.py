@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .methods.base import Stepper
 
-__all__ = ["ErrorRatio", "Norm", "one_number", "rms_norm", "scaled"]
+__all__ = ["ErrorRatio", "Norm", "one_number", "relative_distance", "rms_norm", "scaled"]
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -22,6 +22,19 @@ def rms_norm(x: Tensor, dim: int | None = None) -> Tensor:
     dtype = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else None
     size = x.numel() if dim is None else x.shape[dim]
     return torch.linalg.vector_norm(x, dim=dim, dtype=dtype) / size**0.5
+
+
+def relative_distance(found: Tensor, known: Tensor, other: Tensor) -> Tensor:
+    """Distance of two vectors relative to the larger of the second and of another one, 0-d.
+
+    The vectors are divided by their largest entry first, since squares of numbers below 1e-22 and
+    above 1e19 leave the range of float32.
+    """
+    largest = torch.maximum(known.abs().max(), other.abs().max())
+    norm = torch.linalg.vector_norm
+    size = torch.maximum(norm(known / largest), norm(other / largest))
+    apart = norm((found - known) / largest) / size
+    return torch.where((found == known).all(), torch.zeros_like(apart), apart)
 
 
 def scaled(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .captured_tensors import UnobservedTensors
+from .captured_tensors import UnobservedTensors, Weight
 from .methods.base import Stepper
 from .methods.butcher_tableau import Tableau
 from .methods.explicit_runge_kutta import StageTimes
@@ -54,6 +54,11 @@ class Constants:
         self._versions = [(x, version) for x, version in self._versions if x._version == version]
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors that are watched."""
+        return [x for x, _ in self._versions]
+
+    @property
     def changed(self) -> list[Tensor]:
         """The tensors that were changed in place since the solve."""
         return [x for x, version in self._versions if x._version != version]
@@ -72,6 +77,7 @@ class Problem:
             to read; None if that was not checked.
         parameters_are_all: Whether nothing else that `func` reads may need a gradient.
         args: Further arguments of `func`; tensors among them may need a gradient.
+        weights: The parameters of the modules that `func` holds, differentiated or not.
         constants: Tensors that must not change before the backward pass, if `func` reads them.
         part_sizes: Sizes of the tensors that the state was packed from; they add up to n, or to
             the size of one sample if samples have individual steps.
@@ -91,6 +97,7 @@ class Problem:
     unobserved: UnobservedTensors | None = None
     parameters_are_all: bool = False
     args: tuple = ()
+    weights: Sequence[Weight] = ()
     constants: Constants = field(default_factory=Constants)
     part_sizes: tuple[int, ...] = ()
     observe: Observe | None = None

@@ -20,6 +20,7 @@ from .captured_tensors import (
     constants_in,
     find_parameters,
     reachable_from,
+    weights_in,
 )
 from .gradients import Gradient, make_gradient
 from .gradients.backward_pass import Evaluator
@@ -173,6 +174,9 @@ def solve(
 
         inner = with_current_contexts(func, packed.device, gradient)
     field, traced = packed_field(func, inner, state, arguments, packed.device)
+    if casts:
+        rounding = torch.finfo(torch.get_autocast_dtype(packed.device.type)).eps
+        field.resolution = max(field.resolution, rounding)
     problem = Problem(
         func=field,
         y0=packed,
@@ -383,7 +387,7 @@ def gradient_method(
         if any(x.requires_grad for x in (problem.y0, problem.t, *problem.inputs, *held)):
             raise
         return None
-    problem.unobserved = unobserved
+    problem.unobserved, problem.weights = unobserved, weights_in(reachable)
     given = [x for x in problem.args if isinstance(x, Tensor) and not x.requires_grad]
     problem.constants = Constants([*given, *constants_in(reachable), *unobserved.parameters])
     problem.parameters_are_all = parameters is None

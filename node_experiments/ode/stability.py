@@ -67,8 +67,8 @@ def warn_if_solutions_differ(solver: Solver, y0: Tensor, solutions: tuple[Tensor
         return
     y, z = solutions
     with torch.no_grad():
-        size = float(torch.maximum(y0.detach().norm(), y.norm())) or 1.0
-        distance = float((y - z).norm()) / size
+        size = float(torch.maximum(*(x.double().norm() for x in (y0.detach(), y)))) or 1.0
+        distance = float((y - z).double().norm()) / size
     allowed = 1.0
     if not solver.fixed_steps:
         # Errors of many steps add up, and the components of a state differ in size.

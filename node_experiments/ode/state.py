@@ -148,6 +148,8 @@ class FlatState:
 
         A single tensor is contiguous.
         """
+        if ys._is_view() and ys.requires_grad:
+            ys = ys.clone()  # a view that a custom function returns cannot be changed in place
         if self.is_packed:
             return ys
         if self.is_single:

@@ -227,9 +227,11 @@ def is_differentiated(x: Tensor) -> bool:
     """Whether a derivative with respect to a tensor may be required, forward or backward."""
     if x.requires_grad or torch.compiler.is_compiling():
         return x.requires_grad
-    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None:
         return True
-    return forward_ad._current_level >= 0 and forward_ad.unpack_dual(x).tangent is not None
+    # Each transform wraps the tensor once more, also one that it does not differentiate.
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return wrapped and is_differentiated(torch._C._functorch.get_unwrapped(x))
 
 
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:

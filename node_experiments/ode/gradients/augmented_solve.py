@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from ..norms import rms_norm, scaled
+from ..norms import relative_distance, rms_norm, scaled
 from ..problem import Problem, Watch
 from ..solver import Solver
 from ..vector_field import Dynamics, compute_stage_times
@@ -197,10 +197,9 @@ class AugmentedSolve(BackwardSolve):
     def _after_interval(self, i: int) -> None:
         """Compare the state reconstructed at output time i with the known one."""
         known, reconstructed = self._ys[i].reshape(-1), self._state[: self._n]
-        norm = torch.linalg.vector_norm
-        size = torch.maximum(norm(known), norm(self._ys[i + 1])).clamp_min(1e-30)
+        apart = relative_distance(reconstructed, known, self._ys[i + 1].reshape(-1))
         # Kept on the device until the end of the backward solve, so that nothing waits for it.
-        self._inaccuracy = torch.maximum(self._inaccuracy, norm(reconstructed - known) / size)
+        self._inaccuracy = torch.maximum(self._inaccuracy, apart)
 
     def _finish(self) -> list[Tensor | None]:
         error, allowed = float(self._inaccuracy), self._options.state_tolerance

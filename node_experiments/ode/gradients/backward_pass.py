@@ -11,15 +11,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..captured_tensors import reject_unknown
+from ..captured_tensors import Weight, reject_unknown
 from ..problem import Problem
 
 __all__ = [
+    "CHANGED",
+    "Checks",
     "Evaluation",
     "Evaluator",
     "VJPAccumulator",
@@ -42,23 +44,24 @@ def backward_pass(function: Backward) -> Backward:
 
     @functools.wraps(function)
     def backward(ctx: Any, grad_ys: Tensor) -> tuple[Tensor | None, ...]:
+        problem = ctx.problem
         # Compared by name: Python has no other access to the key of autograd's older vmap.
         if "Batched" in str(torch._C._dispatch_keys(grad_ys)):
             raise NotImplementedError(BATCHED)
-        if changed := ctx.problem.constants.changed:
+        if changed := problem.constants.changed:
             from ..changed_field import reject_if_read
 
-            reject_if_read(ctx.problem, changed)
+            reject_if_read(problem, changed)
         precision: AbstractContextManager[None] = nullcontext()
         if torch.is_autocast_enabled(grad_ys.device.type):
             from ..autocast import full_precision
 
             precision = full_precision(grad_ys.device)
-        with torch.no_grad(), precision, hooks_disabled(ctx.problem.parameters):
+        weights, hooks = weights_of_the_solve(problem), hooks_disabled(problem.parameters)
+        with torch.no_grad(), precision, weights, hooks:
             grads = function(ctx, grad_ys)
         if not torch.is_grad_enabled():
             return grads
-        problem = ctx.problem
         read = () if problem.compilation is None else problem.compilation.field.tensors
         sources = (grad_ys, problem.y0, problem.t, *problem.inputs, *read)
         return OnceDifferentiable.apply(len(sources), *sources, *grads)
@@ -71,6 +74,33 @@ BATCHED = (
     "jacobian(vectorize=True), torch.func.vmap and is_grads_batched=True; leave them out, or "
     "use gradient='backprop'"
 )
+
+
+@contextmanager
+def weights_of_the_solve(problem: Problem) -> Iterator[None]:
+    """Give the vector field the parameters that it had in the solve, with gradients as then.
+
+    `torch.func.functional_call` around a solve replaces them for that time alone, and a network
+    may be frozen or thawed before the backward pass of another.
+    """
+    replaced = [(*each, each.holder[each.name]) for each in problem.weights if is_replaced(each)]
+    frozen = [x for x in problem.parameters if not x.requires_grad]
+    for holder, name, x, _ in replaced:
+        holder[name] = cast("nn.Parameter", x)
+    for x in frozen:
+        x.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for x in frozen:
+            x.requires_grad_(False)
+        for holder, name, _, now in replaced:
+            holder[name] = now
+
+
+def is_replaced(weight: Weight) -> bool:
+    """Whether the module holds another parameter by now."""
+    return weight.holder.get(weight.name, weight.tensor) is not weight.tensor
 
 
 @contextmanager
@@ -130,6 +160,27 @@ class Evaluation(NamedTuple):
     derivative: Tensor
 
 
+class Checks:
+    """Tells which graphs to check: a vector field may read a tensor in some evaluations only.
+
+    They are the first, the second, the fourth and so on, until they are `every` graphs apart.
+
+    Args:
+        wanted: Whether any is to be checked.
+    """
+
+    def __init__(self, wanted: bool, every: int = 8):
+        self._made, self._next, self._every = 0, 1 if wanted else -1, every
+
+    def next(self) -> bool:
+        """Count a graph; whether it is to be checked."""
+        self._made += 1
+        due = self._made == self._next
+        if due:
+            self._next += min(self._next, self._every)
+        return due
+
+
 class Evaluator:
     """Evaluates a problem's vector field, each time with a separate graph.
 
@@ -157,8 +208,7 @@ class Evaluator:
         self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
         # The vector field itself reads the parameters, so gradients are those of the originals.
         self.inputs = (*leaves.values(), *problem.parameters)
-        # A field may read a tensor in some evaluations only: number of the next one to check.
-        self._made, self._checked_at = 0, 1 if problem.parameters_are_all else -1
+        self._due = Checks(problem.parameters_are_all)
         # Given parameters may enter the vector field through a graph made outside of it, which
         # all evaluations share.
         self.retain_graph = not problem.parameters_are_all
@@ -178,12 +228,25 @@ class Evaluator:
             if self._time_gradients:
                 time = time.detach().clone().requires_grad_()
             derivative = self._problem.func(time, y, *self.args)
-            self._made += 1
-            if self._made == self._checked_at:
-                known = (time, y, *self.inputs)
-                reject_unknown(derivative, known, lambda: self._problem.func(time, y, *self.args))
-                self._checked_at *= 2
+            if self._due.next():
+                self.reject_unknown(derivative, (time, y))
         return Evaluation(time, y, derivative)
+
+    def reject_unknown(self, result: Tensor, leaves: Sequence[Tensor]) -> None:
+        """Check that a graph of the vector field has no other leaves than the known ones.
+
+        Args:
+            leaves: The leaves of the graph besides `inputs`; a time and a state, which the vector
+                field is evaluated with once more, come first.
+
+        Raises:
+            ValueError: The gradient of a leaf would be lost.
+        """
+        time, y = leaves[0].detach(), leaves[1].detach().view(self.shape).requires_grad_()
+        # A tensor that needed no gradient in the solve has none from it, even if it needs one now.
+        known = (*leaves, *self.inputs, *self._problem.constants.tensors)
+        with torch.enable_grad():
+            reject_unknown(result, known, lambda: self._problem.func(time, y, *self.args))
 
 
 class VJPAccumulator:
@@ -274,11 +337,15 @@ def check_same_derivative(before: Tensor, now: Tensor, t: float) -> None:
     resolution = max(torch.finfo(before.dtype).eps, torch.finfo(now.dtype).eps)
     size, apart = before.abs().max(), (now.to(before.dtype) - before).abs().max()
     if bool(apart > max(RELATIVE_TOLERANCE, EPS_MULTIPLE * resolution) * size):
-        raise RuntimeError(
-            f"the vector field differs between the solve and its backward pass: at t={t:g} the "
-            f"relative difference of the derivatives is {float(apart / size):.2g}. Something that "
-            "it reads, such as a loop variable, an attribute, training mode or weights, changed "
-            "in between (spectral_norm in training mode changes its weight at every evaluation); "
-            "call backward() before it changes, pass it in args=(...), or use "
-            "gradient='backprop'"
+        found = (
+            f"at t={t:g} the relative difference of the derivatives is {float(apart / size):.2g}"
         )
+        raise RuntimeError(CHANGED.format(found))
+
+
+CHANGED = (
+    "the vector field differs between the solve and its backward pass: {}. Something that it "
+    "reads, such as a loop variable, an attribute, training mode or weights, changed in between "
+    "(spectral_norm in training mode changes its weight at every evaluation); call backward() "
+    "before it changes, pass it in args=(...), or use gradient='backprop'"
+)

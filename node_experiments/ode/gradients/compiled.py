@@ -21,7 +21,7 @@ from ..integrate import run
 from ..problem import Problem
 from ..solution import Trajectory
 from .backprop import Backprop
-from .backward_pass import backward_pass
+from .backward_pass import CHANGED, backward_pass
 from .base import Gradient
 from .checkpoint import Checkpoint
 from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
@@ -126,6 +126,7 @@ class CompiledSolve(torch.autograd.Function):
         ctx.sizes = len(record.states), len(derivatives)
         if isinstance(record, ThinnedRecord):
             ctx.stride, ctx.limit = record.stride, record.limit
+        ctx.norms = norms(tensors)
         ctx.save_for_backward(*record.states, *derivatives, *tensors)
         return ys
 
@@ -135,6 +136,9 @@ class CompiledSolve(torch.autograd.Function):
         problem, saved = ctx.problem, ctx.saved_tensors
         states, derivatives = saved[: ctx.sizes[0]], saved[ctx.sizes[0] : sum(ctx.sizes)]
         tensors = saved[sum(ctx.sizes) :]
+        # Autograd does not notice changes through `.data`, and the saved tensors share them.
+        if not torch.equal(norms(tensors), ctx.norms):
+            raise RuntimeError(CHANGED.format("the norm of a tensor that it reads changed"))
         needed = tuple(i for i in range(len(tensors)) if ctx.needs_input_grad[3 + i])
         backward = CompiledBackward(problem, grad_ys.contiguous(), tensors, needed)
         backward.run(
@@ -146,6 +150,12 @@ class CompiledSolve(torch.autograd.Function):
         for i, total in zip(needed, backward.gradients, strict=True):
             grads[i] = total
         return None, None, backward.state, *grads
+
+
+def norms(tensors: Sequence[Tensor]) -> Tensor:
+    """The norm of each tensor of floating-point numbers, shape `(tensor,)`."""
+    floating = [x.detach() for x in tensors if x.is_floating_point()]
+    return torch.stack([x.double() for x in torch._foreach_norm(floating)] or [torch.zeros(())])
 
 
 def stored_steps(

@@ -23,10 +23,11 @@ from ..methods.base import Time
 from ..methods.functional_step import FunctionalStepper
 from ..methods.make_stepper import functional_method
 from ..methods.reversible import REVERSIBLE, ReversibleMethod, ReversibleRungeKutta
+from ..norms import relative_distance
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .backward_pass import Evaluator, VJPAccumulator, backward_pass
+from .backward_pass import Checks, Evaluator, VJPAccumulator, backward_pass
 from .base import Gradient
 from .records import Grid
 from .time_cotangents import TimeCotangents
@@ -145,8 +146,7 @@ class ReversibleSolve(torch.autograd.Function):
         for t, t_end in reversed(ctx.spans):
             undoing.step_back(t, t_end)
         grad_y0, reconstructed = undoing.finish()
-        size = torch.stack([y0.norm(), vectors[0].norm()]).max().clamp_min(1e-30)
-        error = float((reconstructed - y0).norm() / size)
+        error = float(relative_distance(reconstructed, y0, vectors[0]))
         if not error <= ctx.options.reconstruction_tolerance:
             warnings.warn(
                 f"{problem.solver.properties.name} was undone with a relative error of "
@@ -185,7 +185,8 @@ class ReversibleBackward:
         self._times = problem.times[: len(grad_ys)]
         self._vectors = tuple(vectors)
         self._cotangents = [torch.zeros_like(v) for v in vectors]
-        evaluator = Evaluator(problem)
+        self._evaluator = evaluator = Evaluator(problem)
+        self._due = Checks(problem.parameters_are_all, every=4)
         self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
         self._vjp = VJPAccumulator(evaluator)
         self._field = problem.flat_field(problem.stats.backward, evaluator.args)
@@ -215,6 +216,10 @@ class ReversibleBackward:
             inside = [self._inside(start, size, leaves[0], y1, thetas)] if thetas else []
             self._step.accept(h)
         results = [*(self._step.state or ()), *inside]
+        if self._due.next():
+            middle = self._problem.time(t + h / 2)
+            for result in results:
+                self._evaluator.reject_unknown(result, (middle, *leaves, *times.leaves))
         cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
         pulled = self._pull(results, cotangents, (*leaves, *times.leaves))
         self._cotangents, moved = pulled[: len(leaves)], pulled[len(leaves) :]

@@ -1,0 +1,173 @@
+"""A backward pass reads the vector field as it was in the solve, or says that it cannot."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from node_experiments.ode import Solver, solve
+
+METHODS = ("discrete", "checkpoint", "adjoint", "interpolated", "reversible")
+
+
+class Net(nn.Module):
+    def __init__(self, gradient, field):
+        super().__init__()
+        self.field, self.gradient = field, gradient
+
+    def forward(self, y):
+        def field(t, y):
+            return torch.tanh(self.field(y))
+
+        solver = Solver("dopri5", rtol=1e-8, atol=1e-8)
+        return solve(field, y, [0.0, 1.0], solver, self.gradient).ys[-1]
+
+
+def double(module):
+    return module.to(torch.float64)
+
+
+def gradients_of(gradient, frozen, meta=False):
+    """Gradients of weights that `functional_call` puts in place for the solve alone."""
+    torch.manual_seed(0)
+    weights = {f"field.{k}": v for k, v in double(nn.Linear(2, 2)).state_dict().items()}
+    fast = {k: v.detach().clone().requires_grad_() for k, v in weights.items()}
+    net = double(Net(gradient, nn.Linear(2, 2))).requires_grad_(not frozen)
+    before = dict(net.named_parameters())
+    if meta:
+        net = net.to("meta")
+        before = dict(net.named_parameters())
+    y = torch.randn(3, 2, dtype=torch.float64)
+    loss = functional_call(net, fast, (y,)).pow(2).sum()
+    loss.backward()
+    assert all(now is before[name] for name, now in net.named_parameters())
+    assert all(now.grad is None for now in net.parameters())
+    return [x.grad for x in fast.values()]
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+@pytest.mark.parametrize("frozen", [False, True], ids=["trained", "frozen"])
+@pytest.mark.parametrize("meta", [False, True], ids=["cpu", "meta"])
+def test_weights_of_a_functional_call_get_their_gradients_after_it(gradient, frozen, meta):
+    expected = gradients_of("backprop", frozen, meta)
+    for found, exact in zip(gradients_of(gradient, frozen, meta), expected, strict=True):
+        torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+def test_weights_that_are_assigned_before_the_backward_pass_do_not_enter_it(gradient):
+    found = []
+    for method in ("backprop", gradient):
+        torch.manual_seed(1)
+        net = double(Net(method, nn.Linear(2, 2)))
+        old, y = list(net.parameters()), torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+        loss = net(y).pow(2).sum()
+        net.load_state_dict({k: v + 1 for k, v in net.state_dict().items()}, assign=True)
+        new = list(net.parameters())
+        loss.backward()
+        assert all(a is b for a, b in zip(net.parameters(), new, strict=True))
+        found.append([y.grad, *(x.grad for x in old)])
+    for exact, approximate in zip(*found, strict=True):
+        torch.testing.assert_close(approximate, exact, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+@pytest.mark.parametrize("first", [False, True], ids=["thawed", "frozen"])
+def test_a_network_is_frozen_or_thawed_between_a_solve_and_its_backward_pass(gradient, first):
+    """As the discriminator of a GAN is, between the steps of the two networks."""
+    found = []
+    for method in ("backprop", gradient):
+        torch.manual_seed(2)
+        net = double(Net(method, nn.Linear(2, 2))).requires_grad_(first)
+        y = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)
+        loss = net(y).sum()
+        net.requires_grad_(not first)
+        loss.backward()
+        assert all(x.requires_grad is not first for x in net.parameters())
+        found.append([y.grad, *(x.grad for x in net.parameters())])
+    for exact, approximate in zip(*found, strict=True):
+        assert (exact is None) == (approximate is None)
+        if exact is not None:
+            torch.testing.assert_close(approximate, exact, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+@pytest.mark.parametrize("window", [(0.3, 0.6), (0.0, 0.15), (0.85, 1.0)])
+def test_a_tensor_that_is_read_for_a_while_and_was_not_found_is_an_error(gradient, window):
+    first = torch.eye(2).requires_grad_()
+    table = [None] * 1500 + [torch.ones(2, 2, requires_grad=True)]  # too long to be searched
+
+    def field(t, y):
+        return (table[1500] if window[0] < float(t) < window[1] else first) @ y
+
+    solver = Solver("rk4", num_steps=40)
+    with pytest.raises(ValueError, match="its gradient would be lost"):
+        solve(field, torch.ones(2), [0.0, 1.0], solver, gradient).ys[-1].sum().backward()
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint"])
+def test_weights_of_compiled_steps_that_change_unseen_are_an_error(gradient):
+    weight = torch.tensor([0.5, -0.2], requires_grad=True)
+    solver = Solver("rk4", num_steps=4, compile=True)
+    solution = solve(lambda t, y: weight * y, torch.ones(2), [0.0, 1.0], solver, gradient)
+    weight.data.mul_(2)
+    with pytest.raises(RuntimeError, match="differs between the solve and its backward pass"):
+        solution.ys[-1].sum().backward()
+
+
+@pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint", "reversible"])
+def test_outputs_can_be_changed_in_place(gradient):
+    y = torch.ones(2, requires_grad=True)
+    ys = solve(lambda t, y: -y, y, [0.0, 0.5, 1.0], Solver("rk4", num_steps=4), gradient).ys
+    expected = torch.autograd.grad((2 * ys[1:]).sum(), y, retain_graph=True)[0]
+    ys[1:].mul_(2)
+    torch.testing.assert_close(torch.autograd.grad(ys[1:].sum(), y)[0], expected)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e25])
+def test_the_accuracy_of_a_backward_solve_is_measured_at_any_scale(scale, recwarn):
+    y = torch.full((16,), scale, requires_grad=True)
+    rate = torch.tensor(20.0, requires_grad=True)
+    solver = Solver("dopri5", rtol=1e-4, atol=1e-6 * scale)
+
+    def ends(rate, gradient):
+        def field(t, y):
+            return -rate * (y - 0.5 * scale * torch.cos(t))
+
+        return solve(field, y, [0.0, 1.0], solver, gradient).ys[-1].sum() / scale
+
+    with pytest.warns(UserWarning, match="was undone with a relative error"), \
+            pytest.warns(UserWarning, match="of their size apart"):  # fmt: skip
+        ends(rate, "reversible").backward()
+    recwarn.clear()
+    slow = torch.tensor(0.5, requires_grad=True)
+    ends(slow, "adjoint").backward()
+    assert not recwarn.list
+    assert float(slow.grad) == pytest.approx(-5.8418, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", ["implicit_midpoint", "radauIIA3", "kvaerno3"])
+def test_implicit_methods_solve_under_autocast(method):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 4))
+    y = torch.randn(8, 4)
+    fixed = {"num_steps": 8} if method != "kvaerno3" else {"rtol": 1e-2, "atol": 1e-2}
+    exact = solve(lambda t, y: net(y), y, [0.0, 1.0], Solver(method, **fixed)).ys[-1]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = solve(lambda t, y: net(y), y, [0.0, 1.0], Solver(method, **fixed)).ys[-1]
+    torch.testing.assert_close(found, exact, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("method", ["reversible_heun", "adams_bashforth"])
+@pytest.mark.parametrize("transform", [torch.func.jacrev, torch.func.jacfwd])
+@pytest.mark.parametrize(
+    "times", [lambda: [0.0, 0.5, 1.0], lambda: torch.linspace(0, 1, 3)], ids=["list", "inside"]
+)
+def test_transforms_go_through_steps_with_times_of_any_origin(method, transform, times):
+    def end(y):
+        return solve(lambda t, y: -y, y, times(), Solver(method, num_steps=64), "backprop").ys[-1]
+
+    found = transform(end)(torch.ones(2, dtype=torch.float64))
+    torch.testing.assert_close(found, torch.eye(2).double() * torch.e**-1, rtol=1e-3, atol=1e-6)
