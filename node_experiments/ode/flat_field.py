@@ -19,7 +19,6 @@ class FlatField:
     """Dynamics as a function of host times that returns a new vector, integrands at its end.
 
     Attributes:
-        resolution: Resolution of the dynamics.
         state_shape: Shape of the state; `(n + q,)` with q integrals.
         stage_times: The times of the stages of a step; see `compute_stage_times`.
 
@@ -41,10 +40,14 @@ class FlatField:
         quadratures: int = 0,
     ):
         self._dynamics, self._counts, self._time, self._args = dynamics, counts, time, args
-        self.resolution = dynamics.resolution
         self.stage_times = partial(compute_stage_times, time)
         self._shape, self._n, self._q = like.shape, like.numel(), quadratures
         self.state_shape = (self._n + self._q,) if quadratures else like.shape
+
+    @property
+    def resolution(self) -> float:
+        """Resolution of the dynamics, which an evaluation may show to be coarser."""
+        return self._dynamics.resolution
 
     def __call__(self, t: float | Tensor, y: Tensor) -> Tensor:
         """Derivative and integrands at (t, y), shape `(n + q,)`; y may have q further entries."""

@@ -174,9 +174,6 @@ def solve(
 
         inner = with_current_contexts(func, packed.device, gradient)
     field, traced = packed_field(func, inner, state, arguments, packed.device)
-    if casts:
-        rounding = torch.finfo(torch.get_autocast_dtype(packed.device.type)).eps
-        field.resolution = max(field.resolution, rounding)
     problem = Problem(
         func=field,
         y0=packed,

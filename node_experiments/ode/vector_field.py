@@ -168,6 +168,8 @@ class VectorField(Dynamics):
         states = self._random_states()
         before = b"" if torch._C._are_functorch_transforms_active() else bits(states)
         derivative = self._func(t, y, *args)
+        if derivative.dtype != y.dtype and derivative.is_floating_point():  # autocast
+            self.resolution = max(self.resolution, torch.finfo(derivative.dtype).eps)
         # Only now: after an evaluation that was rejected, the next one counts as the first.
         self._states, self._before = states, before
         # A derivative that is in a graph and was never changed in place was created by this

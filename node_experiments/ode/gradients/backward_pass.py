@@ -229,22 +229,23 @@ class Evaluator:
                 time = time.detach().clone().requires_grad_()
             derivative = self._problem.func(time, y, *self.args)
             if self._due.next():
-                self.reject_unknown(derivative, (time, y))
+                self.reject_unknown(derivative, time, y)
         return Evaluation(time, y, derivative)
 
-    def reject_unknown(self, result: Tensor, leaves: Sequence[Tensor]) -> None:
+    def reject_unknown(
+        self, result: Tensor, time: Tensor, y: Tensor, leaves: Sequence[Tensor] = ()
+    ) -> None:
         """Check that a graph of the vector field has no other leaves than the known ones.
 
         Args:
-            leaves: The leaves of the graph besides `inputs`; a time and a state, which the vector
-                field is evaluated with once more, come first.
+            time, y: Leaves of the graph, or where the vector field is evaluated once more.
+            leaves: Further leaves of the graph besides `inputs`.
 
         Raises:
             ValueError: The gradient of a leaf would be lost.
         """
-        time, y = leaves[0].detach(), leaves[1].detach().view(self.shape).requires_grad_()
         # A tensor that needed no gradient in the solve has none from it, even if it needs one now.
-        known = (*leaves, *self.inputs, *self._problem.constants.tensors)
+        known = (time, y, *leaves, *self.inputs, *self._problem.constants.tensors)
         with torch.enable_grad():
             reject_unknown(result, known, lambda: self._problem.func(time, y, *self.args))
 

@@ -155,7 +155,7 @@ class CompiledSolve(torch.autograd.Function):
 def norms(tensors: Sequence[Tensor]) -> Tensor:
     """The norm of each tensor of floating-point numbers, shape `(tensor,)`."""
     floating = [x.detach() for x in tensors if x.is_floating_point()]
-    return torch.stack([x.double() for x in torch._foreach_norm(floating)] or [torch.zeros(())])
+    return torch.stack(torch._foreach_norm(floating)) if floating else torch.zeros(0)
 
 
 def stored_steps(

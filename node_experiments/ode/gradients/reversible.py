@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ..integrate import run
 from ..methods.base import Time
@@ -186,6 +187,7 @@ class ReversibleBackward:
         self._vectors = tuple(vectors)
         self._cotangents = [torch.zeros_like(v) for v in vectors]
         self._evaluator = evaluator = Evaluator(problem)
+        self._leaves = WeakTensorKeyDictionary()
         self._due = Checks(problem.parameters_are_all, every=4)
         self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
         self._vjp = VJPAccumulator(evaluator)
@@ -216,10 +218,13 @@ class ReversibleBackward:
             inside = [self._inside(start, size, leaves[0], y1, thetas)] if thetas else []
             self._step.accept(h)
         results = [*(self._step.state or ()), *inside]
+        # A field that writes to one buffer keeps the graphs, and thus the leaves, of other steps.
+        self._leaves.update(dict.fromkeys((*leaves, *times.leaves)))
         if self._due.next():
             middle = self._problem.time(t + h / 2)
+            y = vectors[0].detach().view(self._problem.y0.shape).requires_grad_()
             for result in results:
-                self._evaluator.reject_unknown(result, (middle, *leaves, *times.leaves))
+                self._evaluator.reject_unknown(result, middle, y, tuple(self._leaves))
         cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
         pulled = self._pull(results, cotangents, (*leaves, *times.leaves))
         self._cotangents, moved = pulled[: len(leaves)], pulled[len(leaves) :]

@@ -78,8 +78,7 @@ class ImplicitRungeKutta(Stepper):
         self._field, self._linearize_at, self._counts = field, linearize, counts
         self._n = like.numel()
         self._rtol, self._atol = rtol, atol
-        # Rounding limits the accuracy that Newton's method can reach.
-        self._floor = max(10 * torch.finfo(like.dtype).eps, 2 * field.resolution)
+        self._eps = torch.finfo(like.dtype).eps
         self._quadrature, self._relinearizations = quadrature, relinearizations
         self._adaptive, self.needs_accept = adaptive, True
         self._first: Tensor | None = None
@@ -92,6 +91,11 @@ class ImplicitRungeKutta(Stepper):
         self._rate = 1.0  # contraction / (1 - contraction) of Newton's last iterations
         self._solve_linear: Callable[[Tensor], Tensor] | None = None
         self._factorised_for = math.nan
+
+    @property
+    def _floor(self) -> float:
+        """Relative rounding error of a derivative."""
+        return max(10 * self._eps, 2 * self._field.resolution)
 
     @property
     def stages(self) -> list[Tensor]:
@@ -205,6 +209,7 @@ class ImplicitRungeKutta(Stepper):
             base: State with the increments of the stages before, shape `(len(times), n)`.
             z: Start of the iteration, of the same shape.
         """
+        # Rounding limits the accuracy that Newton's method can reach.
         floor = float(rms_norm(base.abs().mul_(self._floor) / scale))
         solved, z, contraction = self._iterate(times, h, base, z, scale, floor)
         for _ in range(self._relinearizations):
