@@ -143,11 +143,24 @@ def command(words: Sequence[str]) -> int:
             return 0
         composed = compose(hydra, name, overrides, multirun)
         if multirun or composed.hydra.mode == RunMode.MULTIRUN:
+            check_search(composed)
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
         composed.hydra.mode = RunMode.RUN
         run_composed(hydra, name, composed, validate(composed))
         return ExitCode.last
+
+
+def check_search(composed: DictConfig) -> None:
+    """Check the study of a search here, because Hydra turns errors of its callbacks into warnings.
+
+    Raises:
+        ConfigError: It is that of another search.
+    """
+    if "Optuna" in str(composed.hydra.sweeper._target_):
+        from .optuna_study import check_study
+
+        check_study(composed)
 
 
 def choices_of_run(overrides: Sequence[str]) -> list[str]:
