@@ -23,6 +23,8 @@ __all__ = [
     "has",
     "left_out",
     "most_alike",
+    "not_finite",
+    "odd_tags",
     "one_per_seed",
     "records",
     "settings",
@@ -78,6 +80,30 @@ def is_absent(column: str, value: Any) -> bool:
     if value is None:
         return not column.startswith((CONFIG, "trained."))
     return is_missing(value)
+
+
+def odd_tags(run: Record) -> list[str]:
+    """The tags of the numbers of a run that are NaN, which its record lacks, or infinite."""
+    named = run.get("not_finite")
+    return str(named).split(", ") if named else []
+
+
+def not_finite(runs: Sequence[Record], tags: Iterable[str]) -> list[str]:
+    """A note for each number that is NaN or infinite in some of these runs; none if none is.
+
+    Without it a mean would silently be over the other runs.
+    """
+    notes = []
+    for tag in tags:
+        if odd := [run for run in runs if tag in odd_tags(run)]:
+            seeds = sorted({f"{run['seed']:g}" for run in odd if "seed" in run}, key=float)
+            named = f" (seed {listed(seeds)})" if seeds else ""
+            have = "has" if len(odd) == 1 else "have"
+            notes.append(
+                f"{len(odd)} of {len(runs)} runs {have} no finite {tag}{named}; its mean is over "
+                "the others."
+            )
+    return notes
 
 
 def settings(run: Record) -> dict[str, Any]:
