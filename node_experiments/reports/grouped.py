@@ -95,8 +95,8 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     notes += not_finite(counted, columns)
     if repeated := len(completed) - len(counted):
         notes.append(
-            f"{repeated} of {len(runs)} runs repeat a seed with the same settings and are not "
-            "counted: the last one is"
+            f"{repeated} of {len(runs)} runs repeat a seed with the same settings, or evaluate "
+            "the same network again, and are not counted: the last one is"
         )
     if left_out := len(runs) - len(completed):
         notes.append(f"{left_out} of {len(runs)} runs are not completed and not counted.")

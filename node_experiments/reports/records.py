@@ -96,8 +96,8 @@ def not_finite(runs: Sequence[Record], tags: Iterable[str]) -> list[str]:
     notes = []
     for tag in tags:
         if odd := [run for run in runs if tag in odd_tags(run)]:
-            seeds = sorted({f"{run['seed']:g}" for run in odd if "seed" in run}, key=float)
-            named = f" (seed {listed(seeds)})" if seeds else ""
+            seeds = sorted({seed for run in odd if (seed := seed_of(run)) is not None})
+            named = f" (seed {listed([f'{seed:g}' for seed in seeds])})" if seeds else ""
             have = "has" if len(odd) == 1 else "have"
             notes.append(
                 f"{len(odd)} of {len(runs)} runs {have} no finite {tag}{named}; its mean is over "
@@ -143,12 +143,21 @@ def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> 
 
 
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:
-    """The last started run of each seed, by rising seed; all runs without a seed are kept."""
-    found = {
-        (run.get("seed", math.inf), str("seed" in run or run["directory"])): run
-        for run in sorted(runs, key=lambda run: str(run.get("started", "")))
-    }
+    """The last started run of each seed, by rising seed; all runs without a seed are kept.
+
+    The seed of an evaluation is that with which its network was trained: another seed of the
+    evaluation is not another network.
+    """
+    found: dict[tuple[float, str], Record] = {}
+    for run in sorted(runs, key=lambda run: str(run.get("started", ""))):
+        seed = seed_of(run)
+        found[(math.inf, str(run["directory"])) if seed is None else (seed, "")] = run
     return [found[key] for key in sorted(found)]
+
+
+def seed_of(run: Record) -> float | None:
+    """The seed with which the network of a run was trained; None if it is unknown."""
+    return run.get("trained.seed", run.get("seed"))
 
 
 def most_alike(
