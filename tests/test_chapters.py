@@ -304,6 +304,19 @@ def test_a_function_that_takes_other_arguments_is_named():
     assert call("json:dumps", obj=[1]) == "[1]"
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("my_ode.parts", "'my_ode.parts' in a chapter is no import string: write package.module:"),
+        ("json:", "'json:' in a chapter is no import string"),
+        ("json:dmps", "'json:dmps' in a chapter names nothing: json has no 'dmps'"),
+    ],
+)
+def test_an_import_string_that_names_nothing_is_quoted(name, said):
+    with pytest.raises(UserError, match=f"^{said}"):
+        call(name, a=1)
+
+
 def test_two_chapters_may_not_share_a_name(installed):
     entry = datasets()["mnist"]
     sys.modules[__name__].CHAPTER = Chapter("theirs", {"mnist": Dataset(entry.settings, "", "x")})

@@ -17,7 +17,7 @@ from .best_epoch import BestEpoch
 from .distributed import SINGLE_PROCESS, Group
 from .losses import BatchLoss, Means
 from .random_state import random_state, set_random_state
-from .task import Task, batch_weight, samples_in
+from .task import Task, batch_weight, check_metric, plain_metrics, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
@@ -292,6 +292,8 @@ class Trainer:
             validation = self.evaluate(self.data.validation)
         test = self.evaluate(self.data.test)
         self._random_before_evaluation = None
+        if getattr(self.data, "class_counts", None) is None:  # else a class may be missing in both
+            check_metric(self.task, {**(validation or {}), **test})
 
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
@@ -314,7 +316,7 @@ class Trainer:
         if self.group.rank == 0:
             evaluated = InterruptibleBatches(self, batches)
             with torch.no_grad(), self.autocast():
-                values = self.task.evaluate(self.model, evaluated)
+                values = plain_metrics(self.task, self.task.evaluate(self.model, evaluated))
             self.tested = evaluated.samples
         return self.group.from_first(values)
 
