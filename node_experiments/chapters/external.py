@@ -56,7 +56,7 @@ def check_settings(name: str, entry: Dataset | Model) -> None:
     if not is_dataclass(entry.settings):
         raise ConfigError(f"the settings of {name!r} are not a dataclass")
     try:
-        entry.settings(name=name)
+        entry.settings(**{"name": name})
         get_type_hints(entry.settings)
     except Exception as error:
         raise ConfigError(
