@@ -1,6 +1,10 @@
 """A setting of the command line that nothing reads is refused in one line."""
 
 import pytest
+from torch import nn
+
+from node_experiments.ode import Solver
+from node_experiments.runner.unused_settings import may_solve
 
 MLP = ("experiment=mnist_mlp", "model.hidden=8")
 ODE = ("experiment=mnist_odenet", "model.channels=8")
@@ -39,7 +43,7 @@ SOLVES_NONE = "on model.name='mlp', which solves no ODE; leave out all of "
         ),
         (
             (*ODE, "regularizer=kinetic", "regularizer.order=5"),
-            "regularizer.order=5 has no effect without a weight regularizer.taylor; set one, or le",
+            "regularizer.order=5 has no effect without a weight regularizer.taylor; set one",
         ),
     ],
 )
@@ -86,6 +90,17 @@ def test_a_run_that_was_started_before_goes_on(node_run, tiny, monkeypatch):
 
     words = (*MLP, *tiny, "solver.num_steps=7", "resume=auto")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "check_overrides_have_effect", lambda config, solves: None)
+        patch.setattr(train, "check_overrides_have_effect", lambda config, model: None)
         assert node_run(*words).code == 0
     assert node_run(*words).code == 0
+
+
+def test_a_model_that_holds_a_solver_may_solve_with_it():
+    class Own(nn.Module):
+        def __init__(self, solver):
+            super().__init__()
+            self.inner = nn.Linear(1, 1)
+            self.inner.how = solver
+
+    assert may_solve(Own(Solver("dopri5")))
+    assert not may_solve(Own(None))

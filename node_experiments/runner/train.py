@@ -105,7 +105,7 @@ def fit(
     tracking = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
     if checkpoint is None:
-        check_overrides_have_effect(config, bool(solving_modules(model)))
+        check_overrides_have_effect(config, model)
     if group.rank == 0:
         log.info("%s: %d parameters on %s, in %s", config.name, parameters, device, folder)
         run = tracked_run(config, folder, choices, task.metric, bool(solving_modules(model)))

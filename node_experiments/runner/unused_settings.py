@@ -12,8 +12,12 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from torch import nn
+
 from ..config import ConfigError, RunConfig, SchedulerConfig, SolverConfig
 from ..config.run import GradientConfig, OptimizerConfig, RegularizerConfig
+from ..nn.ode_module import solving_modules
+from ..ode import Solver
 from ..ode.gradients import gradient_class
 from ..runs.jobs import split_overrides
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
@@ -31,7 +35,7 @@ OF_SOLVES = ("solver", "gradient", "regularizer")
 CHOOSE_PARTS = ("experiment", "dataset", "model", "recipe", "sweep")
 
 
-def check_overrides_have_effect(config: RunConfig, solves: bool) -> None:
+def check_overrides_have_effect(config: RunConfig, model: nn.Module) -> None:
     """Check the settings that were overridden for this job.
 
     A sweep over parts may give all of them one setting, which only some of them read.
@@ -47,7 +51,14 @@ def check_overrides_have_effect(config: RunConfig, solves: bool) -> None:
     if settings.mode == RunMode.MULTIRUN:
         varied = {*map(name_of, split_overrides(settings.job.override_dirname))}
     if varied.isdisjoint(CHOOSE_PARTS):
-        check_effect(config, [n for n in given if not is_varied(n, varied)], solves)
+        fixed = [name for name in given if not is_varied(name, varied)]
+        check_effect(config, fixed, may_solve(model))
+
+
+def may_solve(model: nn.Module) -> bool:
+    """Whether a model solves an ODE, or holds a solver with which it may."""
+    parts = [part for module in model.modules() for part in vars(module).values()]
+    return bool(solving_modules(model)) or any(isinstance(part, Solver) for part in parts)
 
 
 def name_of(word: str) -> str:
