@@ -123,7 +123,7 @@ def node_run(request, monkeypatch, tmp_path, capsys):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
-        code = cli.main()
+        code = cli.main(arguments)
         out, err = capsys.readouterr()
         if "joblib" in sys.modules:
             # Its workers are kept, in the working folder of this test.

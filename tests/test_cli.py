@@ -59,7 +59,7 @@ def test_a_backend_that_a_notebook_named_is_not_looked_at(monkeypatch, capsys, c
 def test_help_shows_the_settings_of_what_was_chosen(capsys, monkeypatch):
     arguments = ["-m", "experiment=spirals_latent_ode", "seed=1,2", "trainer.epochs=7", "--help"]
     monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
-    assert cli.main() == 0
+    assert cli.main(sys.argv[1:]) == 0
     out = capsys.readouterr().out
     assert out.startswith("A latent ODE")
     lines = dict(line.split(maxsplit=1) for line in out.splitlines() if "=" in line[1:])
@@ -75,7 +75,7 @@ def test_help_knows_the_users_own_experiments(capsys, monkeypatch, tmp_path):
     (folder / "my_exp.yaml").write_text(own)
     arguments = ["--config-dir", str(tmp_path), "experiment=my_exp", "--help"]
     monkeypatch.setattr(sys, "argv", ["node-run", *arguments])
-    assert cli.main() == 0
+    assert cli.main(sys.argv[1:]) == 0
     out = capsys.readouterr().out
     assert out.startswith("My own experiment.")
     assert re.search(r"^trainer\.epochs=77 +passes over the training data$", out, re.MULTILINE)
@@ -104,7 +104,7 @@ def test_a_class_that_overrides_a_setting_may_explain_it_again():
 
 def test_help_for_a_wrong_choice_is_one_line(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["node-run", "solver=dopri", "--help"])
-    assert cli.main() == 2
+    assert cli.main(sys.argv[1:]) == 2
     captured = capsys.readouterr()
     assert "solver=dopri is unknown" in one_line(captured.err)
     assert not captured.out

@@ -257,34 +257,6 @@ def test_an_output_that_is_full(capsys, monkeypatch):
     assert "cannot write what was asked for: No space left on device" in line
 
 
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)
-
-
-def test_a_signal_before_training_starts(tmp_path):
-    """Inside the import of what the command line needs, and where a run is prepared."""
-    script = (
-        "import signal, sys\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which nohup ignores\n"
-        "class Import:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == module: signal.raise_signal(number)\n"
-        "from node_experiments.cli.main import main\n"
-        "sys.meta_path.insert(0, Import())\n"
-        "for module in ('hydra', 'torch'):\n"
-        f"    for number in {[*map(int, SIGNALS)]}:\n"
-        "        print(main(['experiment=mnist_mlp', 'protocol=smoke']), file=sys.stderr)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    lines = result.stderr.splitlines()
-    assert lines[1::2] == 2 * ["144", "144", "144", "130"]
-    assert len(lines) == 2 * 2 * len(SIGNALS)
-    for line in lines[::2]:
-        assert "interrupted while nothing was training" in line
-    assert not list(tmp_path.iterdir())
-
-
 def test_signals_of_launchers_and_of_nohup_are_left_alone():
     def launcher(signum, frame):
         raise AssertionError

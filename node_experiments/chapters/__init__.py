@@ -13,7 +13,9 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from ..config.checks import ConfigError, nearest
+from ..errors import UserError, first_line
 from .chapter import Chapter, Dataset, Mode, Model, Task
+from .external import check_chapter
 
 __all__ = [
     "check_fit",
@@ -43,18 +45,15 @@ log = logging.getLogger("node_experiments")
 
 @cache
 def find_chapters() -> tuple[Chapter, ...]:
-    """All chapters, the built-in ones first; others that fail to load are logged and left out."""
+    """All chapters, the built-in ones first; others with a fault are logged and left out."""
     own = [EntryPoint(name, f"{__name__}.{name}.chapter:CHAPTER", GROUP) for name in BUILT_IN]
-    chapters = [entry.load() for entry in own]
+    chapters: list[Chapter] = [entry.load() for entry in own]
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         try:
-            chapter = entry.load()
-            if not isinstance(chapter, Chapter):
-                raise TypeError(f"{entry.value} is not a Chapter but a {type(chapter).__name__}")
+            check_chapter(chapter := entry.load(), chapters)
         except Exception as error:
-            log.warning(
-                "the chapter %s is left out: %s: %s", entry.name, type(error).__name__, error
-            )
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            log.warning("the chapter %s is left out: %s%s", entry.name, kind, first_line(error))
             continue
         chapters.append(chapter)
     return tuple(chapters)
@@ -94,22 +93,12 @@ def modes() -> Mapping[str, Mode]:
 
 
 def merge_entries(attribute: str) -> dict[str, Any]:
-    """Merge the mappings that all chapters have under one attribute.
-
-    Raises:
-        ConfigError: Two chapters use one name for different things.
-    """
-    found: dict[str, Any] = {}
-    owner: dict[str, str] = {}
-    for chapter in find_chapters():
-        for name, entry in getattr(chapter, attribute).items():
-            if name in found:
-                raise ConfigError(
-                    f"the chapters {owner[name]!r} and {chapter.name!r} both have {attribute} "
-                    f"named {name!r}; rename one of them"
-                )
-            found[name], owner[name] = entry, chapter.name
-    return found
+    """Merge the mappings that all chapters have under one attribute; no two share a name."""
+    return {
+        name: entry
+        for chapter in find_chapters()
+        for name, entry in getattr(chapter, attribute).items()
+    }
 
 
 def check_fit(model: str, dataset: str) -> None:

@@ -143,9 +143,18 @@ def resolve(name: str) -> Any:
 
     Args:
         name: `package.module:attribute`, or `package.module:dictionary:key`.
+
+    Raises:
+        UserError: It is no import string, or the module has no such attribute.
     """
-    module, attribute, *keys = name.split(":")
-    found = getattr(import_module(module), attribute)
+    module, _, path = name.partition(":")
+    if not path:
+        raise UserError(f"{name!r} in a chapter is no import string: write package.module:name")
+    attribute, *keys = path.split(":")
+    imported = import_module(module)
+    if not hasattr(imported, attribute):
+        raise UserError(f"{name!r} in a chapter names nothing: {module} has no {attribute!r}")
+    found = getattr(imported, attribute)
     for key in keys:
         found = found[key]
     return found

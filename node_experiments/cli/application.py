@@ -40,10 +40,11 @@ from ..config.checks import similar_names
 from ..errors import UserError
 from ..runner.choices import register_choices
 from ..runner.compose import chapter_folders, configs_folder, of_epochs, typed_config
-from ..runner.job import ExitCode, job, torchrun_rank
+from ..runner.job import ExitCode, is_basic, job, torchrun_rank
 from ..runner.messages import complain
 from ..runs.directory import folder_of_checkpoint, read_config
 from ..runs.starts import discard
+from ..training.signals import LeaveAtOnce
 from ..version import __version__
 from .arguments import is_sweep, normalise, parse, parser, read
 from .directory_names import (
@@ -143,11 +144,25 @@ def command(words: Sequence[str]) -> int:
             return 0
         composed = compose(hydra, name, overrides, multirun)
         if multirun or composed.hydra.mode == RunMode.MULTIRUN:
+            check_search(composed)
+            LeaveAtOnce.jobs_elsewhere = not is_basic(composed.hydra.launcher)
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
         composed.hydra.mode = RunMode.RUN
         run_composed(hydra, name, composed, validate(composed))
         return ExitCode.last
+
+
+def check_search(composed: DictConfig) -> None:
+    """Check the study of a search here, because Hydra turns errors of its callbacks into warnings.
+
+    Raises:
+        ConfigError: It is that of another search.
+    """
+    if "Optuna" in str(composed.hydra.sweeper._target_):
+        from .optuna_study import check_study
+
+        check_study(composed)
 
 
 def choices_of_run(overrides: Sequence[str]) -> list[str]:
@@ -283,6 +298,7 @@ def run_composed(hydra: Hydra, name: str, composed: DictConfig, config: RunConfi
         config: The typed configuration; None if typing it needs the run folder.
     """
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    LeaveAtOnce.discard = partial(discard, Path(str(composed.hydra.run.dir)))
     callbacks = Callbacks(composed)
     callbacks.on_run_start(config=composed, config_name=name)
     context = HydraContext(hydra.config_loader, callbacks)
@@ -336,6 +352,7 @@ def one_job(composed: DictConfig, config: RunConfig | None = None) -> float | No
         config: The typed configuration, if it is known already.
     """
     settings = HydraConfig.get()
+    LeaveAtOnce.discard = partial(discard, Path(settings.runtime.output_dir))
     try:
         return job(lambda: config or typed_config(composed), settings)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from rich.console import Console
 from ..chapters import report_figures, tables
 from ..chapters.chapter import resolve
 from ..config import nearest
-from ..errors import UserError
+from ..errors import UserError, first_line
 from ..files import write_atomically
 from ..reports.compare import compare
 from ..reports.ensembles import ensemble_table
@@ -36,8 +37,8 @@ TABLES = tables()
 # Figures over many runs: a name -> import string of a function of runs and a title.
 OURS = "node_experiments.cli.report_figures"
 FIGURES = {
-    **{name: f"{OURS}:{name}" for name in ("curves", "loss_curves", "cost", "training")},
     **report_figures(),
+    **{name: f"{OURS}:{name}" for name in ("curves", "loss_curves", "cost", "training")},
 }
 SAVE = f"{OURS}:save"
 
@@ -69,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return discard_output()
-    except (ReportError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"node-report: {error}", file=sys.stderr)
         return 2
     return 0
@@ -108,13 +109,6 @@ def parser() -> Parser:
     command.add_argument("name", help=f"an experiment, a sweep, a directory{papers}")
     command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
-    for name in TABLES:
-        command = add(name, show_table, f"published results beside ours; short for table {name}")
-        command.add_argument(
-            "--format", choices=FORMATS, help="as text instead of on the terminal"
-        )
-        command.set_defaults(name=name)
-
     command = add("figure", draw, "a figure over many runs, as PNG or PDF")
     command.add_argument("figure", choices=FIGURES)
     command.add_argument("name", help="an experiment, a sweep, or a directory")
@@ -133,6 +127,14 @@ def parser() -> Parser:
     command.add_argument(
         "--link-pictures", action="store_true", help="link to pictures instead of embedding them"
     )
+    for name in TABLES:
+        if name in commands.choices:
+            continue  # a table of another package that is named like a command
+        command = add(name, show_table, f"published results beside ours; short for table {name}")
+        command.add_argument(
+            "--format", choices=FORMATS, help="as text instead of on the terminal"
+        )
+        command.set_defaults(name=name)
     return parser
 
 
@@ -144,7 +146,12 @@ def list_runs(asked: argparse.Namespace) -> None:
 def show_table(asked: argparse.Namespace) -> None:
     """node-report table."""
     if asked.name in TABLES:
-        table = resolve(TABLES[asked.name])(all_runs(asked))
+        table = made("table", asked.name, TABLES[asked.name], all_runs(asked))
+        if not isinstance(table, ReportTable):
+            raise ReportError(
+                f"table {asked.name} ({TABLES[asked.name]}) returned a {type(table).__name__}, "
+                "not a ReportTable"
+            )
         if not any(len(each.frame) or each.notes for each in (table, *table.more)):
             raise ReportError(f"there is no completed run for {asked.name} below {place(asked)}")
         publish(table, asked.format)
@@ -155,6 +162,27 @@ def show_table(asked: argparse.Namespace) -> None:
     if runs.empty:
         raise ReportError(f"{asked.name} has only runs of mode=figure3: see node-report figure3")
     publish(grouped(runs, asked.name), asked.format)
+
+
+def made(what: str, name: str, function: str, runs: DataFrame, *title: str) -> Any:
+    """The table or figure that a function of a chapter makes of runs.
+
+    Raises:
+        ReportError: The function failed; a ValueError is its word on runs that it cannot show.
+    """
+    try:
+        return resolve(function)(runs, *title)
+    except UserError:
+        raise
+    except Exception as error:
+        if title and isinstance(error, ValueError):
+            raise ReportError(f"{title[0]}: {error}") from error
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        raise ReportError(
+            f"{what} {name} ({function}) failed: {type(error).__name__}: {first_line(error)}; "
+            "HYDRA_FULL_ERROR=1 shows where"
+        ) from error
 
 
 def show_ensemble(asked: argparse.Namespace) -> None:
@@ -173,10 +201,7 @@ def draw(asked: argparse.Namespace) -> None:
     title = Path(asked.name).name
     target = asked.to or Path(f"{asked.figure}_{title}.png")
     runs = select(asked)
-    try:
-        figure = resolve(FIGURES[asked.figure])(runs, title)
-    except ValueError as error:
-        raise ReportError(f"{asked.name}: {error}") from error
+    figure = made("figure", asked.figure, FIGURES[asked.figure], runs, title)
     check_target(target)
     try:
         resolve(SAVE)(figure, target)

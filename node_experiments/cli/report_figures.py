@@ -30,7 +30,7 @@ def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:
         label: [read_epochs(run["directory"]) for run in group]
         for label, group in labelled(runs).items()
     }
-    return curves_figure(groups, tag or f"{metric_of(runs)}/test", title)
+    return curves_figure(groups, tag or f"{metric_of(runs)}/test", titled(title, runs))
 
 
 def loss_curves(runs: DataFrame, title: str) -> Figure:
@@ -40,21 +40,37 @@ def loss_curves(runs: DataFrame, title: str) -> Figure:
 
 def cost(runs: DataFrame, title: str) -> Figure:
     """The metric on test data against function evaluations of a forward solve."""
-    return cost_figure(labelled(runs), "nfe/forward", f"{metric_of(runs)}/test", title)
+    tag = f"{metric_of(runs)}/test"
+    return cost_figure(labelled(runs), "nfe/forward", tag, titled(title, runs))
 
 
 def labelled(runs: DataFrame) -> dict[str, Sequence[Record]]:
-    """Runs with recorded epochs, grouped and labelled by the settings that vary between them.
+    """Completed runs with epochs, grouped and labelled by the settings that vary between them.
 
-    Of a seed that was run repeatedly, the last run counts, as in tables.
+    Of a seed that was run repeatedly, the last completed run counts, as in tables.
+
+    Raises:
+        ValueError: No run is completed.
     """
-    shown = [run for run in records(runs) if read_epochs(run["directory"])]
+    completed = [run for run in records(runs) if run["status"] == "completed"]
+    if not completed:
+        raise ValueError(
+            f"none of its runs ({len(runs)}) is completed; figure training shows one that is not"
+        )
+    shown = [run for run in completed if read_epochs(run["directory"])]
     names, groups = by_settings(shown)
     return {
         ", ".join(f"{short(name, names)} {value}" for name, value in zip(names, key, strict=True))
         or str(members[0]["name"]): one_per_seed(members)
         for key, members in groups.items()
     }
+
+
+def titled(title: str, runs: DataFrame) -> str:
+    """The title of a figure of completed runs, with a line on those that it leaves out."""
+    left_out = int((runs["status"] != "completed").sum())
+    line = f"\n{left_out} of {len(runs)} runs are not completed and not shown" if left_out else ""
+    return title + line
 
 
 def short(name: str, names: Sequence[str]) -> str:

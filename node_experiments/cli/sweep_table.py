@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from ..reports.grouped import COLUMNS, measured
-from ..reports.records import one_per_seed, records
+from ..reports.records import not_finite, one_per_seed, records
 from ..reports.render import print_table
 from ..reports.table import ReportTable
 from ..reports.verdicts import epoch_sentence
@@ -71,4 +71,5 @@ def means(
     rows = [[name, len(found), *measured(found, columns)] for name, found in seeds.items()]
     headings = ["overrides", "n", *(heading for heading, _, _ in columns.values())]
     notes = ["Mean ± sample standard deviation over n seeds."]
+    notes += not_finite([run for found in seeds.values() for run in found], columns)
     return [ReportTable.of("over seeds", headings, rows, notes=notes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ..runs.frame import is_tag
-from .records import CONFIG, records, show
+from .records import CONFIG, odd_tags, records, show
 from .table import Cell, ReportTable
 
 __all__ = ["compare"]
@@ -28,7 +29,9 @@ def compare(runs: DataFrame) -> ReportTable:
     keys = sorted({key for run in (one, other) for key in run if key.startswith(CONFIG)})
     rows = [[key.removeprefix(CONFIG), shown(one, key), shown(other, key)] for key in keys]
     differ = [row for row in rows if row[1] != row[2]]
-    tags = sorted({tag for run in (one, other) for tag in run if is_reported(tag)})
+    tags = sorted(
+        {tag for run in (one, other) for tag in [*run, *odd_tags(run)] if is_reported(tag)}
+    )
     metrics = ReportTable.of(
         "metrics",
         ["metric", *names, "difference"],
@@ -64,6 +67,8 @@ def shown(run: Mapping[str, Any], key: str) -> str:
 
 def number(run: Mapping[str, Any], tag: str) -> Cell | None:
     """A number with six digits; None if a run does not have it."""
+    if tag in odd_tags(run):
+        return Cell.number(run.get(tag, math.nan), ".6g")
     return Cell.number(run[tag], ".6g") if tag in run else None
 
 

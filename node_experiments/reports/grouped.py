@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame
 
-from .records import Record, by_settings, differences, one_per_seed, records
+from .records import Record, by_settings, differences, not_finite, odd_tags, one_per_seed, records
 from .table import Cell, Estimate, ReportTable
 from .verdicts import epoch_sentence
 
@@ -33,7 +34,8 @@ def runs_table(runs: DataFrame) -> ReportTable:
             if key.startswith("choices.") and value and key != "choices.experiment"
         )
         metric = run.get("metric")
-        value = run.get(f"{metric}/test")
+        tag = f"{metric}/test"
+        value = run.get(tag, math.nan if tag in odd_tags(run) else None)
         numbers = {"": value, "metric": metric}
         found = None if value is None else Cell(f"{metric} {value:.4f}", numbers)
         seconds = run.get("seconds")
@@ -72,14 +74,14 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     """Table of runs of one mode, such as training or evaluation."""
     completed = [run for run in runs if run["status"] == "completed"]
     names, groups = by_settings(completed)
-    tags = sorted({tag for run in completed for tag in run if is_test(tag)})
+    tags = sorted({tag for run in completed for tag in [*run, *odd_tags(run)] if is_test(tag)})
     columns = {tag: (tag, 1.0, ".4f") for tag in tags}
     columns |= {tag: column for tag, column in COLUMNS.items() if any(tag in r for r in completed)}
     rows = []
-    repeated = 0
+    counted: list[Record] = []
     for key, members in groups.items():
         seeds = one_per_seed(members)
-        repeated += len(members) - len(seeds)
+        counted += seeds
         rows.append([*key, len(seeds), *measured(seeds, columns)])
     notes = ["Mean ± sample standard deviation over runs that differ in their seed."]
     notes += filter(None, [epoch_sentence(completed)])
@@ -90,10 +92,11 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
             "The runs read different data files, and so have different test data: compare only "
             "numbers of the same file."
         )
-    if repeated:
+    notes += not_finite(counted, columns)
+    if repeated := len(completed) - len(counted):
         notes.append(
-            f"{repeated} of {len(runs)} runs repeat a seed with the same settings and are not "
-            "counted: the last one is"
+            f"{repeated} of {len(runs)} runs repeat a seed with the same settings, or evaluate "
+            "the same network again, and are not counted: the last one is"
         )
     if left_out := len(runs) - len(completed):
         notes.append(f"{left_out} of {len(runs)} runs are not completed and not counted.")
@@ -109,9 +112,17 @@ def is_test(column: str) -> bool:
 def measured(
     runs: Sequence[Record], columns: Mapping[str, tuple[str, float, str]]
 ) -> list[Cell | None]:
-    """The mean of each column over runs; None for a column without values."""
-    cells = []
+    """The mean of each column over the runs in which it is finite; None if none has a value.
+
+    The number of runs follows where it is not that of all.
+    """
+    cells: list[Cell | None] = []
     for tag, (_, scale, form) in columns.items():
-        estimate = Estimate.of((run[tag] for run in runs if tag in run), scale)
-        cells.append(None if estimate is None else estimate.cell(form))
+        finite = [run for run in runs if tag not in odd_tags(run)]
+        estimate = Estimate.of((run[tag] for run in finite if tag in run), scale)
+        if estimate is not None:
+            few = estimate.count < len(runs)
+            cells.append(estimate.cell(form, count=1 if few else None))
+        else:
+            cells.append(Cell.number(math.nan, form) if len(finite) < len(runs) else None)
     return cells

@@ -23,6 +23,8 @@ __all__ = [
     "has",
     "left_out",
     "most_alike",
+    "not_finite",
+    "odd_tags",
     "one_per_seed",
     "records",
     "settings",
@@ -80,6 +82,30 @@ def is_absent(column: str, value: Any) -> bool:
     return is_missing(value)
 
 
+def odd_tags(run: Record) -> list[str]:
+    """The tags of the numbers of a run that are NaN, which its record lacks, or infinite."""
+    named = run.get("not_finite")
+    return str(named).split(", ") if named else []
+
+
+def not_finite(runs: Sequence[Record], tags: Iterable[str]) -> list[str]:
+    """A note for each number that is NaN or infinite in some of these runs; none if none is.
+
+    Without it a mean would silently be over the other runs.
+    """
+    notes = []
+    for tag in tags:
+        if odd := [run for run in runs if tag in odd_tags(run)]:
+            seeds = sorted({seed for run in odd if (seed := seed_of(run)) is not None})
+            named = f" (seed {listed([f'{seed:g}' for seed in seeds])})" if seeds else ""
+            have = "has" if len(odd) == 1 else "have"
+            notes.append(
+                f"{len(odd)} of {len(runs)} runs {have} no finite {tag}{named}; its mean is over "
+                "the others."
+            )
+    return notes
+
+
 def settings(run: Record) -> dict[str, Any]:
     """The settings that determine what a run computes, except those of repetitions, by name.
 
@@ -117,12 +143,21 @@ def has(run: Record, numbers: Iterable[str] = (), texts: Iterable[str] = ()) -> 
 
 
 def one_per_seed(runs: Iterable[Record]) -> list[Record]:
-    """The last started run of each seed, by rising seed; all runs without a seed are kept."""
-    found = {
-        (run.get("seed", math.inf), str("seed" in run or run["directory"])): run
-        for run in sorted(runs, key=lambda run: str(run.get("started", "")))
-    }
+    """The last started run of each seed, by rising seed; all runs without a seed are kept.
+
+    The seed of an evaluation is that with which its network was trained: another seed of the
+    evaluation is not another network.
+    """
+    found: dict[tuple[float, str], Record] = {}
+    for run in sorted(runs, key=lambda run: str(run.get("started", ""))):
+        seed = seed_of(run)
+        found[(math.inf, str(run["directory"])) if seed is None else (seed, "")] = run
     return [found[key] for key in sorted(found)]
+
+
+def seed_of(run: Record) -> float | None:
+    """The seed with which the network of a run was trained; None if it is unknown."""
+    return run.get("trained.seed", run.get("seed"))
 
 
 def most_alike(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -14,6 +13,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 
 from ..chapters import check_fit, datasets, find_chapters, models
 from ..chapters.chapter import Dataset, Model
+from ..chapters.external import configs_of
 from ..config.checks import ConfigError, nearest
 from ..config.run import RunConfig
 from ..errors import UserError, first_line
@@ -53,24 +53,8 @@ def configs_folder() -> Path:
 
 
 def chapter_folders() -> list[Path]:
-    """The folders of configuration groups that external chapters bring with them.
-
-    Raises:
-        ConfigError: A chapter names a folder that does not exist.
-    """
-    found = []
-    for chapter in find_chapters():
-        if chapter.configs is not None:
-            package, _, folder = chapter.configs.partition("/")
-            spec = find_spec(package)
-            path = Path(str(spec and spec.origin)).parent / folder
-            if not path.is_dir():
-                raise ConfigError(
-                    f"the chapter {chapter.name!r} names the configs {chapter.configs!r}, but "
-                    f"there is no folder {path}"
-                )
-            found.append(path)
-    return found
+    """The folders of configuration groups that external chapters bring with them."""
+    return [folder for chapter in find_chapters() if (folder := configs_of(chapter)) is not None]
 
 
 def of_epochs(fraction: float, *, _root_: DictConfig) -> int:

@@ -26,7 +26,7 @@ from ..runs.directory import (
 )
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
-from ..training.signals import is_stop_request
+from ..training.signals import EXIT_REQUEUE, LeaveAtOnce, is_stop_request
 from .data_files import (
     absolute_paths,
     check_files,
@@ -121,15 +121,25 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
             from ..runs.jobs import note_job
 
             note_job(sweep, settings.job.num, varied, place, None)
+    LeaveAtOnce.decided = single
+    if outcome.result.status == "interrupted":
+        call_launcher(outcome.signal)
+    # Whoever reclaims the machine must not wait for the jobs that would follow in this process.
+    asked = outcome.signal is not None and is_basic(settings.launcher)
+    if not single and (asked or outcome.exit_code == 130):
+        LeaveAtOnce.decided = True
+        code = 130 if outcome.signal in (None, signal.SIGINT) else EXIT_REQUEUE
+        ExitCode.last = code  # also if the signal came when this job was as good as done
+        raise KeyboardInterrupt(code)
     if outcome.exit_code == 0:
         return outcome.result.found.objective
-    call_launcher(outcome.signal)
     ExitCode.last = outcome.exit_code
-    # Whoever reclaims the machine must not wait for the jobs that would follow in this process.
-    last_of_all = ExitCode.last == 130 or settings.launcher._target_.endswith("BasicLauncher")
-    if outcome.result.status == "interrupted" and last_of_all and not single:
-        raise KeyboardInterrupt(ExitCode.last)
     return None
+
+
+def is_basic(launcher: Any) -> bool:
+    """Whether a launcher runs its jobs one after the other, in this process."""
+    return bool(launcher._target_.endswith("BasicLauncher"))
 
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:

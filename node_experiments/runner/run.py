@@ -194,4 +194,4 @@ def run(
         except OSError as error:
             log.debug("result.json: %s", error)
             ending.exit_code = ending.exit_code or 1
-    return Outcome(result, ending.exit_code, ending.signal)
+    return Outcome(result, ending.exit_code, ending.signal or stop.signum)

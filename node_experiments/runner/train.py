@@ -38,6 +38,7 @@ from .after_training import calibrate, check_that_it_learned
 from .data_files import fingerprints
 from .ending import Unfinished, ending_of
 from .tracked_run import tracked_run
+from .unused_settings import check_overrides_have_effect
 
 __all__ = ["fit", "prepare", "tested", "trainable_parameters"]
 
@@ -103,6 +104,8 @@ def fit(
     trackers: list[Callback] = []
     tracking = None
     checkpoint = group.from_first(load_last(folder) if group.rank == 0 else None)
+    if checkpoint is None:
+        check_overrides_have_effect(config, model)
     if group.rank == 0:
         log.info("%s: %d parameters on %s, in %s", config.name, parameters, device, folder)
         run = tracked_run(config, folder, choices, task.metric, bool(solving_modules(model)))

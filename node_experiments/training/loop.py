@@ -15,9 +15,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .best_epoch import BestEpoch
 from .distributed import SINGLE_PROCESS, Group
-from .losses import BatchLoss, Means, weighted_means
+from .losses import BatchLoss, Means
 from .random_state import random_state, set_random_state
-from .task import Task, batch_weight, samples_in
+from .task import Task, batch_weight, check_metric, plain_metrics, samples_in
 
 __all__ = ["Batches", "Callback", "Data", "Trainer", "TrainingDiverged"]
 
@@ -210,16 +210,16 @@ class Trainer:
         steps = self.steps_per_epoch
         batches = self.batches_left() if self.index < steps else iter(())
         while step := list(islice(batches, self.accumulate)):
-            metrics = self.train_step([self.group.shard(batch) for batch in step])
-            samples = sum(map(batch_weight, step))
-            self._epoch_means.add(metrics, samples)
-            self._window_means.add(metrics, samples)
+            found = self.train_step([self.group.shard(batch) for batch in step])
+            for batch, metrics in zip(step, found, strict=True):
+                self._epoch_means.add(metrics, batch_weight(batch))
+                self._window_means.add(metrics, batch_weight(batch))
             self.index += 1
             if self.index % self.log_every == 0 or self.index == steps:
                 self.log_window(self._window_means)
                 self._window_means = Means()
             self.emit("between_steps")
-        means = self.group.mean(self._epoch_means.read())
+        means = self._epoch_means.read(self.group)
         self.metrics = {training_tag(name): value for name, value in means.items()}
 
     def batches_left(self) -> Iterator[Any]:
@@ -232,8 +232,8 @@ class Trainer:
             set_random_state(random)
         return batches
 
-    def train_step(self, batches: Sequence[Any]) -> dict[str, Tensor]:
-        """Compute losses and gradients, step the optimiser, and return detached metrics.
+    def train_step(self, batches: Sequence[Any]) -> list[dict[str, Tensor]]:
+        """Compute losses and gradients, step the optimiser; return each batch's detached metrics.
 
         The loss is the mean over the samples of all batches, as if they were one.
         """
@@ -255,7 +255,7 @@ class Trainer:
         self.scheduler.step()
         self.step += 1
         self.emit("step_end")
-        return found[0] if len(found) == 1 else weighted_means(found, sizes)
+        return found
 
     def log_window(self, means: Means) -> None:
         """Publish the means of the last steps.
@@ -263,7 +263,7 @@ class Trainer:
         Raises:
             TrainingDiverged: The loss is no longer finite.
         """
-        values = self.group.mean(means.read())
+        values = means.read(self.group)
         if not math.isfinite(values["loss"]):
             raise TrainingDiverged(
                 f"the loss became {values['loss']} before step {self.step}; lower optimizer.lr "
@@ -292,6 +292,8 @@ class Trainer:
             validation = self.evaluate(self.data.validation)
         test = self.evaluate(self.data.test)
         self._random_before_evaluation = None
+        if getattr(self.data, "class_counts", None) is None:  # else a class may be missing in both
+            check_metric(self.task, {**(validation or {}), **test})
 
         if validation is not None:
             self.metrics |= {f"{name}/validation": value for name, value in validation.items()}
@@ -314,7 +316,7 @@ class Trainer:
         if self.group.rank == 0:
             evaluated = InterruptibleBatches(self, batches)
             with torch.no_grad(), self.autocast():
-                values = self.task.evaluate(self.model, evaluated)
+                values = plain_metrics(self.task, self.task.evaluate(self.model, evaluated))
             self.tested = evaluated.samples
         return self.group.from_first(values)
 
@@ -347,7 +349,7 @@ class Trainer:
         self.best_epoch.load_state_dict(state)
         self.window = dict(self.windows[-1]) if self.windows else {}
         local = state["ranks"][self.group.rank]
-        self._epoch_means, self._window_means = (Means(**means) for means in local["means"])
+        self._epoch_means, self._window_means = map(Means.of_state, local["means"])
         for callback in self.callbacks:
             callback.load_state_dict(local["callbacks"].get(type(callback).__name__, {}))
         set_random_state(local["random"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,33 +10,50 @@ from torch import Tensor, nn
 
 from ..nn.ode_module import solving_modules
 from ..nn.regularizers import Penalty
+from .distributed import SINGLE_PROCESS, Group
 from .task import Task
 
-__all__ = ["BatchLoss", "Means", "take_penalties", "weighted_means"]
+__all__ = ["BatchLoss", "Means", "take_penalties"]
 
 
 @dataclass
 class Means:
     """Running means of 0-d tensors, read only on request, so that no step waits for the device.
 
+    A metric that only some batches have is a mean over these.
+
     Attributes:
         sums: Sums over samples.
-        count: Number of samples.
+        counts: Number of samples of the batches that had each metric.
     """
 
     sums: dict[str, Tensor] = field(default_factory=dict)
-    count: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
 
-    def add(self, metrics: dict[str, Tensor], samples: int) -> None:
-        """Add the metrics of one step, which are means over its samples."""
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> Means:
+        """The means of a checkpoint; an older one has one count for all metrics."""
+        sums, count = state["sums"], state.get("count", 0)
+        return cls(sums, state.get("counts", dict.fromkeys(sums, count)))
+
+    def add(self, metrics: Mapping[str, Tensor], samples: int) -> None:
+        """Add the metrics of one batch, which are means over its samples."""
         for name, value in metrics.items():
             total = samples * value
             self.sums[name] = self.sums[name] + total if name in self.sums else total
-        self.count += samples
+            self.counts[name] = self.counts.get(name, 0) + samples
 
-    def read(self) -> dict[str, float]:
-        """The means, as host floats."""
-        return {name: float(total) / self.count for name, total in self.sums.items()}
+    def read(self, group: Group = SINGLE_PROCESS) -> dict[str, float]:
+        """The means over the samples of all processes, as host floats."""
+        own = {name: (float(total), self.counts[name]) for name, total in self.sums.items()}
+        found: dict[str, list[tuple[float, int]]] = {}
+        for each in group.gather(own):
+            for name, part in each.items():
+                found.setdefault(name, []).append(part)
+        return {
+            name: sum(total for total, _ in parts) / sum(count for _, count in parts)
+            for name, parts in found.items()
+        }
 
 
 def take_penalties(model: nn.Module) -> Iterator[tuple[str, Penalty]]:
@@ -60,15 +77,3 @@ class BatchLoss(nn.Module):
             tag = f"regularizer/{name}"
             metrics[tag] = metrics.get(tag, 0) + penalty.integral.detach()
         return loss, metrics
-
-
-def weighted_means(
-    metrics: Sequence[dict[str, Tensor]], weights: Sequence[int]
-) -> dict[str, Tensor]:
-    """Weighted means over batches of the metrics of each name."""
-    fractions = [weight / sum(weights) for weight in weights]
-    total: dict[str, Tensor] = {}
-    for fraction, each in zip(fractions, metrics, strict=True):
-        for name, value in each.items():
-            total[name] = total[name] + fraction * value if name in total else fraction * value
-    return total

@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-__all__ = ["Baseline", "Task", "batch_weight", "samples_in"]
+from ..errors import UserError
+
+__all__ = ["Baseline", "Task", "batch_weight", "check_metric", "plain_metrics", "samples_in"]
 
 
 @dataclass(frozen=True)
@@ -81,3 +83,43 @@ def samples_in(batch: Any) -> int:
 def batch_weight(batch: Any) -> int:
     """Weight of a batch in means: its number of samples, or 1 if unknown."""
     return samples_in(batch) or 1
+
+
+def plain_metrics(task: Task, values: Any) -> dict[str, float]:
+    """The metrics that a task's `evaluate` returned as host floats.
+
+    Raises:
+        UserError: It returned no dictionary, or a value that is not one number.
+    """
+    name = type(task).__name__
+    if not isinstance(values, Mapping):
+        raise UserError(
+            f"evaluate of the task {name} returned a {type(values).__name__}; it must return a "
+            "dictionary of metrics by name"
+        )
+    found: dict[str, float] = {}
+    for metric, value in values.items():
+        try:
+            found[str(metric)] = float(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"evaluate of the task {name} returned a {type(value).__name__} for {metric!r}; "
+                "it must be one number, such as float(values.mean())"
+            ) from error
+    return found
+
+
+def check_metric(task: Task, found: Mapping[str, float]) -> None:
+    """Check that a task measures the metric that it names.
+
+    Args:
+        found: The metrics that its `evaluate` returned for any part of the data.
+
+    Raises:
+        UserError: It measures others only.
+    """
+    if task.metric not in found:
+        raise UserError(
+            f"the task {type(task).__name__} names the metric {task.metric!r}, but its evaluate "
+            f"returned {', '.join(found) or 'none'}; name one of them, or return {task.metric!r}"
+        )

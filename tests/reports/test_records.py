@@ -152,3 +152,29 @@ def test_runs_that_did_not_complete_are_named_unless_they_were_repeated():
         "Runs on spirals that did not complete, not counted: 2 diverged, 2 failed."
     ]
     assert unfinished(done, done, "on spirals") == []
+
+
+def test_evaluations_of_one_network_count_once_whatever_their_own_seed():
+    origin = {"mode": "eval", "config.checkpoint": "a", "accuracy/test": 0.5}
+    first = {**run(0), **origin, "trained.seed": 7}
+    second = {**run(1), **origin, "trained.seed": 7}
+    other = {**run(0), **origin, "trained.seed": 8}
+    assert one_per_seed([first, other, second]) == [second, other]
+    table = grouped(frame_of([first, second]), "")
+    assert [str(row[table.headings.index("runs")]) for row in table.rows()] == ["1"]
+    assert any("evaluate the same network again" in note for note in table.notes)
+
+
+def test_evaluations_of_several_networks_are_several_rows_or_seeds():
+    both = [
+        {
+            **run(0),
+            "mode": "eval",
+            "config.checkpoint": name,
+            "trained.seed": seed,
+            "loss/test": 1.0,
+        }
+        for name, seed in (("a", 0), ("b", 1))
+    ]
+    assert len(one_per_seed(both)) == 2
+    assert len(grouped(frame_of(both), "").rows()) == 2

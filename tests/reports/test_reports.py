@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from node_experiments.cli.report import main
-from node_experiments.cli.report_figures import labelled
+from node_experiments.cli.report_figures import cost, curves, labelled, loss_curves
 from node_experiments.reports.table import Estimate
 from node_experiments.runs import load_runs
 
@@ -138,6 +138,34 @@ def test_a_figure_counts_the_last_run_of_a_seed(tmp_path):
         write_run(tmp_path, number, seed=seed)
     (group,) = labelled(load_runs(tmp_path)).values()
     assert [Path(run["directory"]).name[-1] for run in group] == ["0", "2"]
+
+
+@pytest.mark.parametrize("how", ["failed", "interrupted", "diverged", "killed"])
+def test_a_figure_shows_completed_runs_alone_and_counts_the_others(tmp_path, how):
+    """A repetition that did not end replaces no completed seed, and shortens no curve."""
+    for number, seed in enumerate((0, 1)):
+        write_run(tmp_path, number, seed=seed)
+    stopped = write_run(tmp_path, 2, seed=1, status="failed" if how == "killed" else how)
+    if how == "killed":
+        (stopped / "result.json").unlink()
+    (stopped / "metrics.jsonl").write_text('{"epoch": 1, "accuracy/test": 0.1, "loss/train": 9}\n')
+    runs = load_runs(tmp_path)
+    (group,) = labelled(runs).values()
+    assert [Path(run["directory"]).name[-1] for run in group] == ["0", "1"]
+    for draw in (curves, loss_curves, cost):
+        assert "1 of 3 runs are not completed and not shown" in draw(runs, "mine").get_suptitle()
+    axis = curves(runs, "mine").axes[0]
+    assert axis.lines[0].get_xdata().tolist() == [1, 2]
+
+
+def test_a_figure_without_a_completed_run_is_one_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "outputs", 0, status="interrupted")
+    for figure in ("curves", "loss_curves", "cost"):
+        code, _, err = call(capsys, "figure", figure, "mnist_odenet")
+        assert code == 2
+        assert err.count("\n") == 1
+        assert "mnist_odenet: none of its runs (1) is completed; figure training" in err
 
 
 def test_html_is_one_page_that_needs_nothing_else(outputs, capsys, tmp_path):

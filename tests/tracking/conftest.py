@@ -24,7 +24,7 @@ def sweep(tmp_path_factory):
         "trainer.accumulate=1,2",
     ]
     try:
-        assert cli.main() == 0
+        assert cli.main(sys.argv[1:]) == 0
     finally:
         os.chdir(before)
         sys.argv = arguments

@@ -95,6 +95,7 @@ def test_what_was_tested_and_how_the_best_epoch_was_chosen_is_known_after_a_resu
             train=Batches([torch.ones(2, 1)]),
             validation=[torch.full((2, 1), VALIDATION)],
             test=[torch.ones(5, 1)],
+            class_counts={},
         )
         return Trainer(
             Undefined([0.3, 0.1, 0.2], True), model, optimizer,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pandas import DataFrame
 
-from ...reports.records import group_runs, trainings
-from ...reports.table import Cell, Estimate, ReportTable
+from ...reports.grouped import measured
+from ...reports.records import group_runs, not_finite, trainings
+from ...reports.table import ReportTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["flows", "spheres_table"]
 
 SEPARATED = 0.99  # accuracy below which a run counts as a failure
+COLUMNS = {
+    "loss/test": ("test loss", 1.0, ".2g"),
+    "accuracy/test": ("test accuracy", 1.0, ".4f"),
+    "nfe/forward": ("evaluations per solve", 1.0, ".0f"),
+}
 
 
 def group_by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, Any]]]:
@@ -38,26 +44,23 @@ def group_by_kind(runs: DataFrame) -> dict[tuple[int, int], list[Mapping[str, An
 
 def spheres_table(runs: DataFrame) -> ReportTable:
     """Table of loss, accuracy and evaluations over seeds, with the number of failed runs."""
-    rows = []
+    rows, counted = [], []
     for (dim, augment), all_runs in group_by_kind(runs).items():
         done = [run for run in all_runs if run["status"] == "completed"]
         failures = len(all_runs) - sum(run.get("accuracy/test", 0) >= SEPARATED for run in done)
-        cells: list[Cell | None] = []
-        for tag, form in (("loss/test", ".2g"), ("accuracy/test", ".4f"), ("nfe/forward", ".0f")):
-            estimate = Estimate.of(run[tag] for run in done if tag in run)
-            cells.append(None if estimate is None else estimate.cell(form))
+        counted += done
         kind = "plain" if not augment else f"augmented by {augment}"
-        rows.append([f"{dim}-d", kind, len(all_runs), *cells, failures])
+        rows.append([f"{dim}-d", kind, len(all_runs), *measured(done, COLUMNS), failures])
     return ReportTable.of(
         "Concentric spheres",
-        ["spheres", "neural ODE", "seeds", "test loss", "test accuracy", "evaluations per solve",
-         "failures"],
+        ["spheres", "neural ODE", "seeds", *(name for name, *_ in COLUMNS.values()), "failures"],
         rows,
         caption="Squared error and accuracy on held-out points, and function evaluations of a "
         "training solve, mean ± sample standard deviation over seeds.",
         notes=[
             f"A failure is a run with an accuracy below {100 * SEPARATED:.0f} %, or whose solver "
-            "gave up."
+            "gave up.",
+            *not_finite(counted, COLUMNS),
         ],
     )  # fmt: skip
 

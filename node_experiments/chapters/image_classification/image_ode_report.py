@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
-from ...reports.records import group_runs, trainings
-from ...reports.table import Cell, Estimate, ReportTable
+from ...reports.grouped import measured
+from ...reports.records import group_runs, not_finite, trainings
+from ...reports.table import Cell, ReportTable
 from ...runs.frame import read_epochs
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ __all__ = ["image_ode_table", "training_curves"]
 
 Runs = Sequence[Mapping[str, Any]]
 COLUMNS = {
-    "accuracy/test": ("test accuracy", ".4f"),
-    "loss/test": ("test loss", ".3f"),
-    "loss/train": ("training loss", ".3f"),
-    "nfe/forward": ("evaluations per solve", ".0f"),
+    "accuracy/test": ("test accuracy", 1.0, ".4f"),
+    "loss/test": ("test loss", 1.0, ".3f"),
+    "loss/train": ("training loss", 1.0, ".3f"),
+    "nfe/forward": ("evaluations per solve", 1.0, ".0f"),
 }
 
 
@@ -45,24 +46,36 @@ def describe_kind(augment: int) -> str:
 
 def image_ode_table(runs: DataFrame) -> ReportTable:
     """Table of accuracy, losses and evaluations over seeds, with the number of failed runs."""
-    rows = []
+    rows, counted = [], []
     for augment, members in group_by_augment(runs).items():
         done = [run for run in members if run["status"] == "completed"]
-        cells: list[Cell | None] = []
-        for tag, (_, form) in COLUMNS.items():
-            estimate = Estimate.of(run[tag] for run in done if tag in run)
-            cells.append(None if estimate is None else estimate.cell(form))
+        counted += done
         parameters = Cell.number(int(done[0]["parameters"]), ",") if done else None
         rows.append(
-            [describe_kind(augment), parameters, len(members), *cells, len(members) - len(done)]
+            [
+                describe_kind(augment),
+                parameters,
+                len(members),
+                *measured(done, COLUMNS),
+                len(members) - len(done),
+            ]
         )
     return ReportTable.of(
         "ODEs on the pixels of digits",
-        ["neural ODE", "parameters", "seeds", *(name for name, _ in COLUMNS.values()), "failures"],
+        [
+            "neural ODE",
+            "parameters",
+            "seeds",
+            *(name for name, *_ in COLUMNS.values()),
+            "failures",
+        ],
         rows,
         caption="Of the last epoch, mean ± sample standard deviation over seeds; evaluations are "
         "those of a training solve.",
-        notes=["A failure is a run that did not end, as when the solver gave up."],
+        notes=[
+            "A failure is a run that did not end, as when the solver gave up.",
+            *not_finite(counted, COLUMNS),
+        ],
         missing="-",
     )
 

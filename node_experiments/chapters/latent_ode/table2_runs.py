@@ -9,7 +9,15 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.budget import with_same_budget
-from ...reports.records import has, left_out, most_alike, one_per_seed, trainings, unfinished
+from ...reports.records import (
+    has,
+    left_out,
+    most_alike,
+    not_finite,
+    one_per_seed,
+    trainings,
+    unfinished,
+)
 
 __all__ = [
     "ALL",
@@ -66,6 +74,7 @@ def collect(runs: DataFrame) -> tuple[Cells, list[str]]:
     return seeds, [
         *left_out(len(completed) - len(counted), "on spirals"),
         *unfinished(of_table, counted, "on spirals"),
+        *not_finite(counted, ["rmse/test"]),
     ]
 
 

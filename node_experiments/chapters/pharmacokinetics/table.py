@@ -9,7 +9,15 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.budget import with_same_budget
-from ...reports.records import has, left_out, most_alike, one_per_seed, trainings, unfinished
+from ...reports.records import (
+    has,
+    left_out,
+    most_alike,
+    not_finite,
+    one_per_seed,
+    trainings,
+    unfinished,
+)
 from ...reports.seed_tests import cross_validation_p, describe_comparison, holm
 from ...reports.table import Estimate, ReportTable
 from ...reports.verdicts import epoch_sentence
@@ -81,6 +89,7 @@ def collect(runs: DataFrame) -> tuple[Folds, list[str]]:
     return found, [
         *left_out(len(completed) - len(counted), "on remifentanil"),
         *unfinished(own, counted, "on remifentanil"),
+        *not_finite(counted, [f"{metric}/test" for metric in METRICS]),
     ]
 
 
