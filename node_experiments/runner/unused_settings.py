@@ -11,7 +11,6 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-
 from torch import nn
 
 from ..config import ConfigError, RunConfig, SchedulerConfig, SolverConfig
