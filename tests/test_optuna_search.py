@@ -1,4 +1,4 @@
-"""Optuna searches: resumed, each with a study of its own, in the right direction."""
+"""Optuna searches: resumed, each with a separate study, in the right direction."""
 
 import fcntl
 import subprocess
