@@ -64,6 +64,8 @@ def test_wrong_values_get_one_line_each(part):
         ("trainer.epochs=1.5", "trainer.epochs=1.5 must be an integer"),
         ("seed=null", "seed=null must be an integer"),
         ("dataset.validation_size=x", "validation_size=x must be an integer, or null"),
+        ("scheduler.factor=inf", "scheduler.factor=inf must be a number > 0"),
+        ("scheduler.factor=nan", "scheduler.factor=nan must be a number > 0"),
         ("optimizer.lr=abc", "optimizer.lr=abc must be a number"),
         ("scheduler.epochs=3", "scheduler.epochs=3 must be a list, each item an integer"),
         ("dataset.eval_batch_size=99999999999999999999", "is out of range: at most"),

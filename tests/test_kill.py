@@ -1,5 +1,6 @@
 """Runs that are killed, at random moments and inside of writing, and run until they are done."""
 
+import csv
 import json
 import random
 import signal
@@ -91,3 +92,29 @@ def test_killed_at_every_line_that_writes_a_checkpoint(fork_server, undisturbed,
         frozenset({"previous.pt", "best.pt", ".partial"}),
     }
     assert what_counts(tmp_path) == undisturbed[0]
+
+
+KILL = """
+import os, signal
+from node_experiments.training.timing import Timing
+start = Timing.step_start
+def step_start(self, trainer):
+    if trainer.step == {step}: os.kill(os.getpid(), signal.SIGKILL)
+    start(self, trainer)
+Timing.step_start = step_start
+"""
+
+
+@pytest.mark.parametrize("step", [2, 6])
+def test_a_table_of_steps_has_no_hole_where_a_run_was_killed(fork_server, tmp_path, step):
+    """Inside its first and its second epoch of four steps."""
+    words = (*WORDS, "trainer.loggers=[tensorboard,csv]", "trainer.log_every=1")
+    killed = fork_server.start(*words, folder=tmp_path, before=KILL.format(step=step))
+    assert killed.wait() == -signal.SIGKILL
+    code, _ = fork_server.run(*words, folder=tmp_path)
+    assert code == 0
+    (path,) = tmp_path.glob("outputs/*/*/metrics.csv")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(1, 9))
+    assert all(row["loss/train"] for row in rows)

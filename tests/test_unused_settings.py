@@ -1,4 +1,4 @@
-"""A setting of the command line that nothing reads is refused in one line."""
+"""A setting of the command line that nothing reads is rejected in one line."""
 
 import pytest
 from torch import nn

@@ -54,7 +54,8 @@ from .directory_names import (
     shared_directory_override,
     slug,
 )
-from .override_checks import check_overrides, check_settings_of
+from .override_checks import check_overrides, check_settings_of, check_sweep
+from .own_files import naming_own_file
 from .settings import choices
 from .sweep_summary import SweepSummary
 
@@ -142,27 +143,20 @@ def command(words: Sequence[str]) -> int:
             return 0
         if show_requested(hydra, name, flags, overrides):
             return 0
-        composed = compose(hydra, name, overrides, multirun)
-        if multirun or composed.hydra.mode == RunMode.MULTIRUN:
-            check_search(composed)
+        with naming_own_file(folders, overrides):
+            composed = compose(hydra, name, overrides, multirun)
+            multirun = multirun or composed.hydra.mode == RunMode.MULTIRUN
+            config = None if multirun else validate(composed)
+        if multirun:
+            from .optuna_study import check_study
+
+            check_sweep(composed.hydra.sweeper.get("params"))
+            check_study(composed)
             LeaveAtOnce.jobs_elsewhere = not is_basic(composed.hydra.launcher)
             hydra.multirun(name, one_job, [*overrides, "hydra.mode=MULTIRUN"])
             return SweepSummary.exit_code
-        composed.hydra.mode = RunMode.RUN
-        run_composed(hydra, name, composed, validate(composed))
+        run_composed(hydra, name, composed, config)
         return ExitCode.last
-
-
-def check_search(composed: DictConfig) -> None:
-    """Check the study of a search here, because Hydra turns errors of its callbacks into warnings.
-
-    Raises:
-        ConfigError: It is that of another search.
-    """
-    if "Optuna" in str(composed.hydra.sweeper._target_):
-        from .optuna_study import check_study
-
-        check_study(composed)
 
 
 def choices_of_run(overrides: Sequence[str]) -> list[str]:
@@ -313,6 +307,7 @@ def validate(composed: DictConfig) -> RunConfig | None:
     Raises:
         ConfigError: The configuration cannot be run; no directory has been created by then.
     """
+    composed.hydra.mode = RunMode.RUN
     HydraConfig.instance().set_config(composed)
     task = composed.copy()
     with read_write(task), open_dict(task):

@@ -14,11 +14,12 @@ from omegaconf.errors import (
 from yaml.error import MarkedYAMLError
 
 from ..config import nearest
+from ..config.checks import UnknownSetting
 from ..errors import UserError
 from ..runner.compose import configs_folder, describe_omegaconf_error, key_of
 from .settings import listing, setting_types, unknown_setting
 
-__all__ = ["describe_error"]
+__all__ = ["describe_error", "unknown_key"]
 
 # Part of the name of a plugin or of its configuration -> the extra that installs it.
 EXTRAS = {
@@ -41,6 +42,16 @@ def describe_error(error: BaseException) -> str:
     if isinstance(first, HydraException):
         return " ".join(lines[:2]) or type(error).__name__
     return lines[0] if lines else type(error).__name__
+
+
+def unknown_key(error: BaseException) -> str | None:
+    """The name that an error says is not a setting; None if it is about something else."""
+    for each in causes(error):
+        if isinstance(each, UnknownSetting):
+            return each.key
+        if isinstance(each, ConfigAttributeError | ConfigKeyError):
+            return key_of(each) or None
+    return None
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""Optuna searches: each has a study of its own, and runs only the trials that the study lacks."""
+"""Optuna searches: each has a separate study, and runs only the trials that the study lacks."""
 
 from __future__ import annotations
 
@@ -128,6 +128,8 @@ def relevant(settings: dict[str, Any]) -> dict[str, Any]:
 
 def check_study(config: DictConfig) -> None:
     """Check that a study that the user has named, if it exists, is that of this search.
+
+    This is not done by `ResumeStudy`, because Hydra turns errors of its callbacks into warnings.
 
     Raises:
         ConfigError: Its trials have other fixed settings, or search others.

@@ -20,7 +20,7 @@ from ..config import ConfigError, folder_name, nearest, shorten
 from ..runner.compose import check_size
 from .settings import holds_texts, listing, setting_types, unknown_setting
 
-__all__ = ["check_overrides", "check_settings_of"]
+__all__ = ["check_overrides", "check_settings_of", "check_sweep"]
 
 GLOBAL = ("experiment", "sweep", "debug")  # groups whose files may set anything
 SEARCHPATH = "hydra.searchpath"
@@ -249,6 +249,23 @@ def check_settings_of(
                 f"{key} is a setting of another {group}: the checkpoint {place} was trained with "
                 f"{group}={name}; name another one (node-report list)"
             )
+
+
+def check_sweep(params: Mapping[Any, Any] | None) -> None:
+    """Check the values that the file of a sweep varies.
+
+    Raises:
+        ConfigError: A setting that is no list is given one, which is a single value.
+    """
+    for key, value in (params or {}).items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            hints = setting_types().get(str(key), set())
+            if hints and not any(fits(list(value), hint) for hint in hints):
+                values = ",".join(map(str, value))
+                raise ConfigError(
+                    f"hydra.sweeper.params.{key}=[{values}] is one value, a list; for a job with "
+                    f"each of its items write {key}: {values}"
+                )
 
 
 def check_hydra(override: Override) -> None:

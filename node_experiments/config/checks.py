@@ -12,6 +12,7 @@ from ..errors import UserError
 
 __all__ = [
     "ConfigError",
+    "UnknownSetting",
     "alternatives",
     "at_least",
     "check_augment",
@@ -30,6 +31,18 @@ __all__ = [
 
 class ConfigError(UserError):
     """A configuration that cannot be run; the message is one line for the user."""
+
+
+class UnknownSetting(ConfigError):
+    """A name that is not that of a setting.
+
+    Attributes:
+        key: The dotted name.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 # Represents values in messages of one line.

@@ -135,7 +135,7 @@ class SchedulerConfig:
     warmup: float = 0.3  # of one_cycle: fraction of the training in which the rate rises
 
     def __post_init__(self) -> None:
-        require(self.factor > 0, self, "factor", "a number > 0")
+        positive(self, "factor")
         require(0 <= self.floor <= 1, self, "floor", "from 0 to 1")
         require(0 < self.warmup < 1, self, "warmup", "between 0 and 1")
         rising = all(a < b for a, b in zip([0, *self.epochs], self.epochs, strict=False))

@@ -14,7 +14,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from ..chapters import check_fit, datasets, find_chapters, models
 from ..chapters.chapter import Dataset, Model
 from ..chapters.external import configs_of
-from ..config.checks import ConfigError, nearest
+from ..config.checks import ConfigError, UnknownSetting, nearest
 from ..config.run import RunConfig
 from ..errors import UserError, first_line
 
@@ -240,7 +240,8 @@ def reject_unknown_keys(node: Mapping[Any, Any], schema: type, prefix: str = "")
     known = {f.name: f for f in fields(schema)}
     for key in map(str, node):
         if key not in known:
-            raise ConfigError(f"{prefix}{key} is not a setting{nearest(key, known, prefix)}")
+            name = f"{prefix}{key}"
+            raise UnknownSetting(name, f"{name} is not a setting{nearest(key, known, prefix)}")
         inner = known[key].default_factory
         if isinstance(inner, type) and is_dataclass(inner):
             if not isinstance(node[key], Mapping):

@@ -35,6 +35,7 @@ class Ending:
         exit_code: 0, 1 (diverged or failed), 2 (bad input), 130 (interrupted) or `EXIT_REQUEUE`.
         signal: The signal that asked for a stop.
         warnings: Warnings, each with the number of its occurrences.
+        error: The error of the user that ended it.
     """
 
     status: str = "completed"
@@ -43,6 +44,7 @@ class Ending:
     signal: int | None = None
     found: Findings = field(default_factory=Findings)
     warnings: dict[str, int] = field(default_factory=dict)
+    error: UserError | None = None
 
 
 class Unfinished(Exception):
@@ -84,7 +86,7 @@ def ending_of(error: BaseException, stop: StopRequest, mode: str) -> Ending:
         return Ending("interrupted", "interrupted at once", code, stop.signum)
     log.debug("".join(traceback.format_exception(error)))
     if isinstance(error, UserError):
-        return Ending("failed", str(error), error.exit_code)
+        return Ending("failed", str(error), error.exit_code, error=error)
     if isinstance(error, TrainingDiverged):
         return Ending("diverged", str(error), 1)
     if isinstance(error, SolveError):

@@ -14,7 +14,7 @@ from hydra.conf import HydraConf
 
 from ..config import ConfigError, RunConfig, config_hash
 from ..data import cache_folder
-from ..errors import UserError
+from ..errors import SweepError, UserError
 from ..runs.directory import (
     ENDED,
     claimed,
@@ -67,8 +67,8 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
         settings: Hydra's settings.
 
     Raises:
-        KeyboardInterrupt: A job of a sweep was interrupted, which ends the sweep; its argument is
-            the exit code.
+        KeyboardInterrupt: A job of a sweep was interrupted, or has an error that all jobs have,
+            which ends the sweep; its argument is the exit code.
     """
     ExitCode.started = True
     # Torch's default cache of compiled code is a temporary folder, chosen when it is imported.
@@ -114,6 +114,8 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
 
             note_job(sweep, settings.job.num, varied, folder, message)
         ExitCode.last = complain(f"{label}: {message}" if label else message)
+        if isinstance(error, SweepError) and is_basic(settings.launcher):
+            raise KeyboardInterrupt(ExitCode.last) from error
         return None
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)

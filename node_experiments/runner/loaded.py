@@ -19,8 +19,10 @@ from ..config import ConfigError, RunConfig
 from ..files import user_path
 from ..runs.checkpoint_names import resolved_checkpoint
 from ..runs.directory import folder_of_checkpoint
+from ..runs.frame import read_epochs
 from ..runs.result import read_result
 from ..training.device import select_device
+from ..training.random_state import kept_random_state
 from .checkpoint_overrides import config_from
 from .predict import answer, check_after_last, check_rows, parse_times, predictor_of
 from .restore import Trained, rebuild
@@ -37,8 +39,8 @@ class LoadedRun:
         model: The model with the weights of the checkpoint, in evaluation mode.
         config: The configuration stored in the checkpoint, but with `mode=predict`, its path as
             `checkpoint`, and no `resume`.
-        metrics: Metrics that the run reports, such as `mse/test`; empty for a checkpoint file
-            outside a run folder.
+        metrics: Metrics of the epoch of the weights, such as `mse/test`; empty for a checkpoint
+            file outside a run folder, and where the epoch was not evaluated to its end.
         epoch: Epoch after which the weights were saved.
         trained: The model with its data, device and origin, which `predict` and `latent` use.
     """
@@ -159,9 +161,19 @@ def load_run(
     """
     path = resolved_checkpoint(str(run), Path(outputs))
     config = config_from(path)
-    trained = rebuild(config, select_device(device), with_files=False)
+    place = select_device(device)
+    with kept_random_state(place):  # the caller's draws are the same with and without this call
+        trained = rebuild(config, place, with_files=False)
     trained.model.eval()
     folder = folder_of_checkpoint(path)
-    result = read_result(folder)
-    metrics = {} if result is None else dict(result.found.reported)
+    metrics = metrics_of(folder, trained.epoch)
     return LoadedRun(folder, trained.model, config, metrics, trained.epoch, trained)
+
+
+def metrics_of(folder: Path, epoch: int | None) -> dict[str, float]:
+    """The metrics of a run after an epoch; those that it reports if the epoch is not recorded."""
+    result = read_result(folder)
+    reported = {} if result is None else dict(result.found.reported)
+    if epoch is None or reported.get("epoch") == epoch:
+        return reported
+    return next((row for row in read_epochs(folder) if row.get("epoch") == epoch), {})

@@ -188,7 +188,7 @@ def run(
         bad_input = fresh and ending.exit_code == UserError.exit_code
         if bad_input and not any((folder / "checkpoints").glob("*.pt")):
             remove_run_files(folder)
-            raise UserError(str(ending.reason))
+            raise ending.error or UserError(str(ending.reason))
         try:
             write_result(folder, result)
         except OSError as error:

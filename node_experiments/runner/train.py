@@ -17,6 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from ..config import ConfigError, RunConfig
+from ..errors import SweepError
 from ..nn.ode_module import solving_modules
 from ..ode import Solver
 from ..runs.result import Best, Evaluations, Findings, Memory, Tested
@@ -246,7 +247,7 @@ def check_direction(task: Task) -> None:
     """Check that a search, if this run is one of its trials, optimises in the right direction.
 
     Raises:
-        ConfigError: It would find the worst settings.
+        SweepError: It would find the worst settings.
     """
     settings = HydraConfig.get() if HydraConfig.initialized() else None
     if settings is None or settings.mode != RunMode.MULTIRUN:
@@ -255,7 +256,7 @@ def check_direction(task: Task) -> None:
     better = "maximize" if task.higher_is_better else "minimize"
     if direction is not None and getattr(direction, "name", direction) != better:
         kind = "a score" if task.higher_is_better else "an error"
-        raise ConfigError(
+        raise SweepError(
             f"hydra.sweeper.direction={getattr(direction, 'name', direction)} finds the worst "
             f"settings, for {task.metric!r} is {kind}; set hydra.sweeper.direction={better}"
         )

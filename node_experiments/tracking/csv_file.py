@@ -18,7 +18,7 @@ __all__ = ["CsvFile"]
 
 
 class CsvFile:
-    """Rewrites the CSV file at the end of each epoch, whole or not at all; see `Logger`."""
+    """Rewrites the CSV file at each checkpoint, whole or not at all; see `Logger`."""
 
     def __init__(self, run: TrackedRun) -> None:
         self._path = run.folder / "metrics.csv"

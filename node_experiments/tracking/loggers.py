@@ -131,8 +131,10 @@ class Tracking(Callback):
         if "loss/test" in trainer.metrics:
             new |= reported_tags(trainer.reported, trainer.task.metric)
         self._write(trainer, new)
-        for logger in self._loggers:
-            logger.flush()
+        self._flush()
+
+    def before_save(self, trainer: Trainer) -> None:
+        self._flush()  # what is not written is lost if the run is killed and resumed from there
 
     def figure(self, name: str, figure: Figure, step: int) -> None:
         """Log a figure under this name."""
@@ -143,6 +145,10 @@ class Tracking(Callback):
         """Close all loggers with the status of the run, as in `Logger`."""
         for logger in self._loggers:
             logger.close(status)
+
+    def _flush(self) -> None:
+        for logger in self._loggers:
+            logger.flush()
 
     def _write(self, trainer: Trainer, values: Mapping[str, float]) -> None:
         values = {tag: value for tag, value in values.items() if tag not in self._constant}

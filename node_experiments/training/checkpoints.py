@@ -90,6 +90,7 @@ class Checkpoints(Callback):
 
     def save(self, trainer: Trainer, best: bool = False) -> None:
         """Write the state of training; if `best`, to `best.pt` first."""
+        trainer.emit("before_save")
         learned = getattr(trainer.data, "learned", None)
         checkpoint = {**self._metadata, "data": learned, **trainer.state_dict()}
         self._saved = time.monotonic()

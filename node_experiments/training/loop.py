@@ -56,6 +56,7 @@ class Callback:
         log                       every few steps; trainer.window holds their means
         between_steps             the state is complete: it may be saved, and training stopped;
                                   also between the batches of an evaluation
+        before_save               a checkpoint of this state is about to be written
       evaluate                    trainer.metrics holds the epoch's metrics
       epoch_end
     fit_end                       always, also after an error or an interruption
@@ -84,6 +85,9 @@ class Callback:
 
     def between_steps(self, trainer: Trainer) -> None:
         """Called when a step and its `log` are done."""
+
+    def before_save(self, trainer: Trainer) -> None:
+        """Called before a checkpoint is written: a run that is killed later resumes from here."""
 
     def evaluate(self, trainer: Trainer) -> None:
         """Called when an epoch, and its evaluation if any, is done; may add to `metrics`."""

@@ -10,15 +10,27 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["random_state", "seeded", "set_random_state"]
+__all__ = ["kept_random_state", "random_state", "seeded", "set_random_state"]
+
+
+@contextmanager
+def kept_random_state(device: torch.device) -> Iterator[None]:
+    """Restore, afterwards, the generators of Python, NumPy, torch and the device."""
+    python, numpy = random.getstate(), np.random.get_state(legacy=True)  # noqa: NPY002
+    has_own = device.type in ("cuda", "mps")
+    kind = device.type if has_own else "cuda"
+    try:
+        with torch.random.fork_rng([device] if has_own else [], device_type=kind):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed the generators of the CPU and the device inside, and restore them afterwards."""
-    has_own = device.type in ("cuda", "mps")
-    kind = device.type if has_own else "cuda"
-    with torch.random.fork_rng([device] if has_own else [], device_type=kind):
+    """Seed the generators of the CPU and the device inside, and restore all afterwards."""
+    with kept_random_state(device):
         torch.manual_seed(seed)
         yield
 
