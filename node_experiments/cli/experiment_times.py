@@ -34,7 +34,7 @@ MINUTES = {
     "mimic_demo_gru_d": 1,
     "mimic_demo_latent_ode": 1,
     "mimic_demo_ode_rnn": 2,
-    "mimic_demo_rnn_dt": 2,
+    "mimic_demo_rnn_dt": 1,
     "mnist_flow_matching": 24,
     "mnist_mlp": 1,
     "mnist_odenet": 16,
