@@ -11,7 +11,7 @@ DATES = pd.Timestamp("2024-03-01")
 
 
 def sensors(dates, seed=0):
-    """Six sensors, of which each starts at a time of its own; 30 hours in all."""
+    """Six sensors, which start one after the other; 30 hours in all."""
     draw = np.random.default_rng(seed)
     rows = []
     for n in range(6):
