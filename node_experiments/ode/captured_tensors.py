@@ -32,9 +32,10 @@ __all__ = [
     "Weight",
     "constants_in",
     "find_parameters",
+    "leaves_of",
     "own_saved_tensors",
     "reachable_from",
-    "reject_unknown",
+    "reject_captured",
     "weights_in",
 ]
 
@@ -350,36 +351,53 @@ def weights_in(reachable: Reachable) -> list[Weight]:
     ]
 
 
-def reject_unknown(
-    derivative: Tensor, known: Sequence[Tensor], evaluate: Callable[[], Tensor]
-) -> None:
-    """Reject a graph that has leaves other than the known ones.
+def leaves_of(results: Sequence[Tensor]) -> list[Tensor]:
+    """The leaves of the graph that several tensors have together."""
+    leaves = [x for x in results if x.is_leaf and x.requires_grad]
+    queue: list[Any] = [x.grad_fn for x in results if x.grad_fn is not None]
+    seen = set(queue)
+    while queue:
+        for node, _ in queue.pop().next_functions:
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if type(node) is AccumulateGrad:
+                leaves.append(node.variable)
+            else:
+                queue.append(node)
+    return leaves
+
+
+AccumulateGrad = torch._C._functions.AccumulateGrad  # the node of a leaf
+
+
+def reject_captured(leaves: Sequence[Tensor], again: Sequence[Tensor]) -> None:
+    """Reject leaves of an evaluation that the function did not create itself.
 
     A function may have been verified before it was given a tensor that needs a gradient.
 
     Args:
-        evaluate: Evaluates the function once more, with a graph.
+        leaves: Leaves that are not known.
+        again: The results of the same evaluation, computed once more.
 
     Raises:
         ValueError: The gradient of a leaf would be lost.
     """
-    ids = {id(leaf) for leaf in known}
-    unknown = [leaf for leaf in _Graph(derivative).leaves if id(leaf) not in ids]
-    if unknown and _captured(unknown, evaluate()):
+    if _captured(leaves, *again):
         raise ValueError(UNDISCOVERED)
 
 
-def _captured(leaves: Sequence[Tensor], derivative: Tensor) -> list[Tensor]:
+def _captured(leaves: Sequence[Tensor], *again: Tensor) -> list[Tensor]:
     """Return those of `leaves` that another evaluation reads as well.
 
     A leaf that the function creates itself, to differentiate internally, is new each time.
     """
-    again = {id(leaf) for leaf in _Graph(derivative).leaves}
-    return [leaf for leaf in leaves if id(leaf) in again]
+    found = {id(leaf) for leaf in leaves_of(again)}
+    return [leaf for leaf in leaves if id(leaf) in found]
 
 
 class _Graph:
-    """The autograd graph of an output.
+    """The autograd graph of one or more outputs.
 
     Attributes:
         leaves: Its leaf tensors.
@@ -393,10 +411,10 @@ class _Graph:
         ValueError: The graph leads into an older one.
     """
 
-    def __init__(self, output: Tensor, reject_older: bool = False):
-        self.leaves: list[Tensor] = []
+    def __init__(self, *outputs: Tensor, reject_older: bool = False):
+        self.leaves = [x for x in outputs if x.is_leaf and x.requires_grad]
         self.nodes: dict[Any, None] = {}
-        queue: list[Any] = [] if output.grad_fn is None else [output.grad_fn]
+        queue: list[Any] = [x.grad_fn for x in outputs if x.grad_fn is not None]
         seen = set(queue)
         while queue:
             node = queue.pop()

@@ -11,7 +11,7 @@ is too large.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,7 +28,7 @@ from ..norms import relative_distance
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .backward_pass import Checks, Evaluator, VJPAccumulator, backward_pass
+from .backward_pass import Evaluator, VJPAccumulator, backward_pass
 from .base import Gradient
 from .records import Grid
 from .time_cotangents import TimeCotangents
@@ -187,8 +187,8 @@ class ReversibleBackward:
         self._vectors = tuple(vectors)
         self._cotangents = [torch.zeros_like(v) for v in vectors]
         self._evaluator = evaluator = Evaluator(problem)
+        # Those of earlier steps as well: the graph of a buffer that is written again leads there.
         self._leaves = WeakTensorKeyDictionary()
-        self._due = Checks(problem.parameters_are_all, every=4)
         self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
         self._vjp = VJPAccumulator(evaluator)
         self._field = problem.flat_field(problem.stats.backward, evaluator.args)
@@ -213,18 +213,16 @@ class ReversibleBackward:
             leaves = tuple(v.detach().requires_grad_() for v in vectors)
             times = self._time_leaves(t, t_end, outputs)
             start, size, thetas = times.start, times.size, times.thetas
-            self._step.resume(leaves)
-            y1 = self._step.step(start, size, leaves[0])
-            inside = [self._inside(start, size, leaves[0], y1, thetas)] if thetas else []
-            self._step.accept(h)
-        results = [*(self._step.state or ()), *inside]
-        # A field that writes to one buffer keeps the graphs, and thus the leaves, of other steps.
-        self._leaves.update(dict.fromkeys((*leaves, *times.leaves)))
-        if self._due.next():
-            middle = self._problem.time(t + h / 2)
-            y = vectors[0].detach().view(self._problem.y0.shape).requires_grad_()
-            for result in results:
-                self._evaluator.reject_unknown(result, middle, y, tuple(self._leaves))
+
+            def step() -> list[Tensor]:
+                self._step.resume(leaves)
+                y1 = self._step.step(start, size, leaves[0])
+                inside = [self._inside(start, size, leaves[0], y1, thetas)] if thetas else []
+                self._step.accept(h)
+                return [*(self._step.state or ()), *inside]
+
+            results = step()
+        self._reject_unknown(results, (*leaves, *times.leaves), step)
         cotangents = [*self._cotangents, *([self._grad_ys[outputs]] if thetas else [])]
         pulled = self._pull(results, cotangents, (*leaves, *times.leaves))
         self._cotangents, moved = pulled[: len(leaves)], pulled[len(leaves) :]
@@ -241,11 +239,25 @@ class ReversibleBackward:
             y = self._vectors[0].detach().requires_grad_()
             first = self._times[0]
             times = self._time_leaves(first, self._times[-1], slice(0, 0))
-            vectors = self._method.start(self._field, times.start, y)
-        grad_y, *moved = self._pull(list(vectors), self._cotangents, (y, *times.leaves))
+
+            def start() -> list[Tensor]:
+                return list(self._method.start(self._field, times.start, y))
+
+            vectors = start()
+        self._reject_unknown(vectors, (y, *times.leaves), start)
+        grad_y, *moved = self._pull(vectors, self._cotangents, (y, *times.leaves))
         if self._clock is not None:
             self._clock.at(first, moved[0])
         return grad_y + self._grad_ys[0], self._vectors[0]
+
+    def _reject_unknown(
+        self,
+        results: Sequence[Tensor],
+        leaves: Sequence[Tensor],
+        again: Callable[[], Sequence[Tensor]],
+    ) -> None:
+        self._leaves.update((leaf, True) for leaf in leaves)
+        self._evaluator.reject_unknown(results, self._leaves, again)
 
     def _inside(self, t: Time, h: Time, y0: Tensor, y1: Tensor, thetas: Sequence[Time]) -> Tensor:
         """The outputs inside the step that was just made, shape `(len(thetas), n)`."""

@@ -107,6 +107,58 @@ def test_a_tensor_that_is_read_for_a_while_and_was_not_found_is_an_error(gradien
         solve(field, torch.ones(2), [0.0, 1.0], solver, gradient).ys[-1].sum().backward()
 
 
+@pytest.mark.parametrize("gradient", METHODS)
+@pytest.mark.parametrize("step", range(1, 20))
+def test_a_tensor_that_is_read_in_one_step_alone_is_an_error(gradient, step):
+    first = torch.ones(2, requires_grad=True)
+    table = [None] * 1500 + [torch.full((2,), 2.0, requires_grad=True)]
+
+    def field(t, y):
+        late = table[1500]
+        if step - 0.9 < 20 * float(t) < step - 0.1:
+            return late if step % 2 else late * y  # also as it is, without an operation
+        return first * y
+
+    method = "reversible_dopri5" if gradient == "reversible" else "rk4"
+    solver = Solver(method, num_steps=20)
+    with pytest.raises(ValueError, match="its gradient would be lost"):
+        solve(field, torch.ones(2), [0.0, 1.0], solver, gradient).ys[-1].sum().backward()
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+def test_leaves_that_a_field_makes_for_itself_cost_few_evaluations_more(gradient):
+    rate, calls = torch.tensor(0.5, requires_grad=True), []
+
+    def gradient_flow(t, y, makes_leaves=True):
+        calls.append(1)
+        if not makes_leaves:
+            return -rate * y
+        with torch.enable_grad():
+            q = y.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(0.5 * (q * q).sum(), q, create_graph=True)
+        return -rate * y + 0 * slope
+
+    y0, found = torch.ones(2, dtype=torch.float64), []
+    method = "reversible_dopri5" if gradient == "reversible" else "rk4"
+    for makes_leaves in (True, False):
+        solver = Solver(method, num_steps=20)
+        for _ in range(2):  # the first solve with a function looks at it more closely
+            rate.grad = None
+            calls.clear()
+            ys = solve(
+                lambda t, y, m=makes_leaves: gradient_flow(t, y, m),
+                y0,
+                [0.0, 1.0],
+                solver,
+                gradient,
+            ).ys
+            ys[-1].sum().backward()
+        found.append((len(calls), rate.grad))
+    (more, grad), (plain, expected) = found
+    assert more <= plain + 15
+    torch.testing.assert_close(grad, expected)
+
+
 @pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint"])
 def test_weights_of_compiled_steps_that_change_unseen_are_an_error(gradient):
     weight = torch.tensor([0.5, -0.2], requires_grad=True)
