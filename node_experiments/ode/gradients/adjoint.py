@@ -30,7 +30,7 @@ from ..problem import Problem
 from ..solution import Solution, SolveError, Trajectory
 from ..solver import Solver
 from .augmented_solve import AugmentedSolve, UnexpectedRead
-from .backward_pass import backward_pass
+from .backward_pass import backward_pass, forward_pass
 from .base import Gradient
 
 __all__ = ["Adjoint"]
@@ -207,6 +207,7 @@ def reject_tensors_of_step(problem: Problem) -> None:
 
 class _Solve(torch.autograd.Function):
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any,
         problem: Problem,

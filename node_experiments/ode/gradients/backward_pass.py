@@ -29,10 +29,26 @@ __all__ = [
     "backward_pass",
     "check_field_unchanged",
     "check_same_derivative",
+    "forward_pass",
 ]
 
 
 Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
+
+
+def forward_pass(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Decorate the `forward` of an autograd function.
+
+    Autograd switches forward-mode differentiation off there, which the vector field may use for
+    itself (`torch.autograd.forward_ad`). No input of a solve is a dual tensor; see `transformed`.
+    """
+
+    @functools.wraps(function)
+    def forward(ctx: Any, *args: Any) -> Tensor:
+        with torch.autograd.forward_ad._set_fwd_grad_enabled(True):
+            return function(ctx, *args)
+
+    return forward
 
 
 def backward_pass(function: Backward) -> Backward:

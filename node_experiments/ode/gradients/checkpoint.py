@@ -17,7 +17,7 @@ from torch import Tensor
 from ..integrate import solve_forward
 from ..problem import Problem
 from ..solution import StepCounts, Trajectory
-from .backward_pass import Evaluator, backward_pass
+from .backward_pass import Evaluator, backward_pass, forward_pass
 from .base import Gradient
 from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
 from .discrete import gradients_of, solve_recorded
@@ -81,6 +81,7 @@ class CheckpointedSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""
 
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any, problem: Problem, record: ThinnedRecord, y0: Tensor, t: Tensor, *inputs: Tensor
     ) -> Tensor:

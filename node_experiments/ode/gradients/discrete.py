@@ -26,6 +26,7 @@ from .backward_pass import (
     VJPAccumulator,
     backward_pass,
     check_same_derivative,
+    forward_pass,
 )
 from .base import Gradient
 from .records import Record, Span, Start, starts_of
@@ -95,6 +96,7 @@ class DiscreteSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""
 
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any,
         problem: Problem,

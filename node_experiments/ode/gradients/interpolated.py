@@ -24,7 +24,7 @@ from ..solution import Solution, SolveError, Trajectory  # noqa: F401  likewise
 from ..solver import Solver  # noqa: F401  likewise
 from .adjoint import Adjoint
 from .adjoint_over_interpolants import AdjointOverInterpolants, StoredSolution
-from .backward_pass import backward_pass, check_field_unchanged
+from .backward_pass import backward_pass, check_field_unchanged, forward_pass
 
 __all__ = ["Interpolated"]
 
@@ -107,6 +107,7 @@ class InterpolatedSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""
 
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any,
         problem: Problem,

@@ -18,7 +18,13 @@ from ..per_sample_steps import solve_samples
 from ..problem import Problem
 from ..sample_steps import AcceptedSteps, SampleSteps, per_sample
 from ..solution import Status, StepCounts, Trajectory
-from .backward_pass import Evaluator, VJPAccumulator, backward_pass, check_field_unchanged
+from .backward_pass import (
+    Evaluator,
+    VJPAccumulator,
+    backward_pass,
+    check_field_unchanged,
+    forward_pass,
+)
 from .checkpointed_steps import CheckpointedSteps, ThinnedRecord
 from .records import Start, starts_of
 
@@ -76,6 +82,7 @@ class SampleSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""
 
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any, problem: Problem, record: SampleRecord, y0: Tensor, *inputs: Tensor
     ) -> Tensor:

@@ -28,7 +28,7 @@ from ..norms import relative_distance
 from ..problem import Problem
 from ..solution import Trajectory
 from ..solver import Solver
-from .backward_pass import Evaluator, VJPAccumulator, backward_pass
+from .backward_pass import Evaluator, VJPAccumulator, backward_pass, forward_pass
 from .base import Gradient
 from .records import Grid
 from .time_cotangents import TimeCotangents
@@ -113,6 +113,7 @@ class ReversibleSolve(torch.autograd.Function):
     """The solve as one node of the outer graph."""
 
     @staticmethod
+    @forward_pass
     def forward(
         ctx: Any,
         problem: Problem,
