@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -199,8 +199,13 @@ class Problem:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """Tensors that need a gradient besides y0 and t: arguments, then parameters."""
-        args = [a for a in self.args if isinstance(a, Tensor) and a.requires_grad]
-        return (*args, *self.parameters)
+        return (*(self.args[i] for i in self.differentiated), *self.parameters)
+
+    @cached_property
+    def differentiated(self) -> tuple[int, ...]:
+        """Indices of the arguments that need a gradient, or did so in the solve."""
+        given = enumerate(self.args)
+        return tuple(i for i, arg in given if isinstance(arg, Tensor) and arg.requires_grad)
 
     @property
     def read_inputs(self) -> tuple[Tensor, ...]:

@@ -95,22 +95,16 @@ BATCHED = (
 
 @contextmanager
 def weights_of_the_solve(problem: Problem) -> Iterator[None]:
-    """Give the vector field the parameters that it had in the solve, with gradients as then.
+    """Give the vector field the parameters that it had in the solve.
 
-    `torch.func.functional_call` around a solve replaces them for that time alone, and a network
-    may be frozen or thawed before the backward pass of another.
+    `torch.func.functional_call` around a solve replaces them for that time alone.
     """
     replaced = [(*each, each.holder[each.name]) for each in problem.weights if is_replaced(each)]
-    frozen = [x for x in problem.parameters if not x.requires_grad]
     for holder, name, x, _ in replaced:
         holder[name] = cast("nn.Parameter", x)
-    for x in frozen:
-        x.requires_grad_(True)
     try:
         yield
     finally:
-        for x in frozen:
-            x.requires_grad_(False)
         for holder, name, _, now in replaced:
             holder[name] = now
 
@@ -235,17 +229,15 @@ class Evaluator:
         self._problem = problem
         self.shape = problem.y0.shape
         self._time_gradients = time_gradients
-        leaves = {
-            i: arg.detach().requires_grad_()
-            for i, arg in enumerate(problem.args)
-            if isinstance(arg, Tensor) and arg.requires_grad
-        }
+        leaves = {i: problem.args[i].detach().requires_grad_() for i in problem.differentiated}
         self.args = tuple(leaves.get(i, arg) for i, arg in enumerate(problem.args))
         # The vector field itself reads the parameters, so gradients are those of the originals.
-        self.inputs = (*leaves.values(), *problem.parameters)
+        self.inputs = (*leaves.values(), *map(differentiable, problem.parameters))
         self._checks = problem.parameters_are_all
         # A tensor that needed no gradient in the solve has none from it, even if it needs one now.
-        self._known = frozenset(map(id, (*self.inputs, *problem.constants.tensors)))
+        self._known = frozenset(
+            map(id, (*leaves.values(), *problem.parameters, *problem.constants.tensors))
+        )
         self._own = 0  # leaves that each evaluation creates for itself
         # Given parameters may enter the vector field through a graph made outside of it, which
         # all evaluations share.
@@ -301,6 +293,15 @@ class Evaluator:
             self._own = len(unknown)
 
 
+def differentiable(x: Tensor) -> Tensor:
+    """A tensor with respect to which autograd differentiates.
+
+    In place of one that was frozen since the solve this is another one, on which nothing depends:
+    the flag of the first is shared with other threads.
+    """
+    return x if x.requires_grad else x.detach().requires_grad_()
+
+
 class VJPAccumulator:
     """Vector-Jacobian products of evaluations; accumulates the gradients of their inputs.
 
@@ -309,7 +310,8 @@ class VJPAccumulator:
     """
 
     def __init__(self, evaluator: Evaluator):
-        self._inputs, self._retain_graph = evaluator.inputs, evaluator.retain_graph
+        self._inputs = tuple(map(differentiable, evaluator.inputs))
+        self._retain_graph = evaluator.retain_graph
         self.grads: list[Tensor | None] = [None] * len(self._inputs)
 
     def __call__(self, evaluation: Evaluation, cotangent: Tensor, out: Tensor) -> Tensor | None:

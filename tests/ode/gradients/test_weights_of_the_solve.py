@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
 from torch.func import functional_call
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import Discrete, Solver, solve
 
 METHODS = ("discrete", "checkpoint", "adjoint", "interpolated", "reversible")
 
@@ -91,6 +93,45 @@ def test_a_network_is_frozen_or_thawed_between_a_solve_and_its_backward_pass(gra
         assert (exact is None) == (approximate is None)
         if exact is not None:
             torch.testing.assert_close(approximate, exact, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("gradient", [*METHODS, Discrete(retain_graphs=True)], ids=str)
+@pytest.mark.parametrize("first", [False, True], ids=["thawed", "frozen"])
+def test_an_argument_is_frozen_or_thawed_between_a_solve_and_its_backward_pass(gradient, first):
+    found = []
+    for method in ("backprop", gradient):
+        switched = torch.tensor(0.5, dtype=torch.float64, requires_grad=first)
+        rate = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+        held = torch.tensor(0.1, dtype=torch.float64, requires_grad=first)
+        y = torch.ones(2, dtype=torch.float64, requires_grad=True)
+
+        def field(t, y, switched, rate, held=held):
+            return -switched * rate * y - held * y
+
+        solver, args = Solver("dopri5", rtol=1e-8, atol=1e-8), (switched, rate)
+        loss = solve(field, y, [0.0, 1.0], solver, method, args=args).ys[-1].sum()
+        for x in (switched, held):
+            x.requires_grad_(not first)
+        loss.backward()
+        assert switched.grad is held.grad is None
+        found.append((y.grad, rate.grad))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("gradient", METHODS)
+def test_threads_may_share_a_network_that_was_frozen_after_their_solves(gradient):
+    torch.manual_seed(4)
+    net, starts = nn.Linear(2, 2), [torch.randn(3, 2, requires_grad=True) for _ in range(16)]
+
+    def loss_of(y, method):
+        return solve(lambda t, y: torch.tanh(net(y)), y, [0.0, 1.0], "dopri5", method).ys[-1].sum()
+
+    expected = [torch.autograd.grad(loss_of(y, "backprop"), y)[0] for y in starts]
+    losses = [loss_of(y, gradient) for y in starts]
+    net.requires_grad_(False)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x, y: torch.autograd.grad(x, y)[0], losses, starts))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("gradient", METHODS)
