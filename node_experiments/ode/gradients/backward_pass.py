@@ -97,16 +97,25 @@ BATCHED = (
 def weights_of_the_solve(problem: Problem) -> Iterator[None]:
     """Give the vector field the parameters that it had in the solve.
 
-    `torch.func.functional_call` around a solve replaces them for that time alone.
+    `torch.func.functional_call` around a solve replaces them for that time alone. Other threads
+    wait: they would take the parameters of this solve for those to put back.
     """
-    replaced = [(*each, each.holder[each.name]) for each in problem.weights if is_replaced(each)]
-    for holder, name, x, _ in replaced:
-        holder[name] = cast("nn.Parameter", x)
-    try:
-        yield
-    finally:
-        for holder, name, _, now in replaced:
-            holder[name] = now
+    with WEIGHTS_LOCK:
+        weights = problem.weights
+        replaced = [(*each, each.holder[each.name]) for each in weights if is_replaced(each)]
+        if replaced:
+            for holder, name, x, _ in replaced:
+                holder[name] = cast("nn.Parameter", x)
+            try:
+                yield
+            finally:
+                for holder, name, _, now in replaced:
+                    holder[name] = now
+            return
+    yield
+
+
+WEIGHTS_LOCK = threading.RLock()
 
 
 def is_replaced(weight: Weight) -> bool:

@@ -119,6 +119,26 @@ def test_an_argument_is_frozen_or_thawed_between_a_solve_and_its_backward_pass(g
 
 
 @pytest.mark.parametrize("gradient", METHODS)
+def test_threads_may_share_a_network_whose_weights_each_of_their_solves_replaced(gradient):
+    torch.manual_seed(5)
+    net, y = double(Net(gradient, nn.Linear(2, 2))), torch.ones(3, 2, dtype=torch.float64)
+    own = dict(net.named_parameters())
+    weights = [{k: torch.randn_like(v).requires_grad_() for k, v in own.items()} for _ in range(8)]
+
+    def losses():
+        return [functional_call(net, each, (y,)).sum() for each in weights]
+
+    def gradients(loss, each):
+        return torch.autograd.grad(loss, list(each.values()))
+
+    expected = list(map(gradients, losses(), weights))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(gradients, losses(), weights))
+    torch.testing.assert_close(found, expected)
+    assert all(now is own[name] for name, now in net.named_parameters())
+
+
+@pytest.mark.parametrize("gradient", METHODS)
 def test_threads_may_share_a_network_that_was_frozen_after_their_solves(gradient):
     torch.manual_seed(4)
     net, starts = nn.Linear(2, 2), [torch.randn(3, 2, requires_grad=True) for _ in range(16)]
