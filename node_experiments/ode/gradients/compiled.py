@@ -126,7 +126,7 @@ class CompiledSolve(torch.autograd.Function):
         ctx.sizes = len(record.states), len(derivatives)
         if isinstance(record, ThinnedRecord):
             ctx.stride, ctx.limit = record.stride, record.limit
-        ctx.norms = norms(tensors)
+        ctx.fingerprints = fingerprints(tensors)
         ctx.save_for_backward(*record.states, *derivatives, *tensors)
         return ys
 
@@ -137,8 +137,8 @@ class CompiledSolve(torch.autograd.Function):
         states, derivatives = saved[: ctx.sizes[0]], saved[ctx.sizes[0] : sum(ctx.sizes)]
         tensors = saved[sum(ctx.sizes) :]
         # Autograd does not notice changes through `.data`, and the saved tensors share them.
-        if not torch.equal(norms(tensors), ctx.norms):
-            raise RuntimeError(CHANGED.format("the norm of a tensor that it reads changed"))
+        if not torch.equal(fingerprints(tensors), ctx.fingerprints):
+            raise RuntimeError(CHANGED.format("the values of a tensor that it reads changed"))
         needed = tuple(i for i in range(len(tensors)) if ctx.needs_input_grad[3 + i])
         backward = CompiledBackward(problem, grad_ys.contiguous(), tensors, needed)
         backward.run(
@@ -152,10 +152,18 @@ class CompiledSolve(torch.autograd.Function):
         return None, None, backward.state, *grads
 
 
-def norms(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of each tensor of floating-point numbers, shape `(tensor,)`."""
-    floating = [x.detach() for x in tensors if x.is_floating_point()]
-    return torch.stack(torch._foreach_norm(floating)) if floating else torch.zeros(0)
+def fingerprints(tensors: Sequence[Tensor]) -> Tensor:
+    """A number for each tensor that shows changes of values, signs and order, `(tensor,)`."""
+    return torch.stack([weighted_sum_of(x.detach()) for x in tensors] or [torch.zeros(())])
+
+
+def weighted_sum_of(x: Tensor) -> Tensor:
+    """The sum of all entries with growing weights, 0-d."""
+    flat = torch.view_as_real(x.resolve_conj()).reshape(-1) if x.is_complex() else x.reshape(-1)
+    if flat.dtype not in (torch.float32, torch.float64):
+        flat = flat.double()
+    weights = torch.linspace(1, 2, len(flat), dtype=flat.dtype, device=flat.device)
+    return torch.dot(flat, weights).double()
 
 
 def stored_steps(

@@ -221,11 +221,26 @@ def test_leaves_that_a_field_makes_for_itself_cost_few_evaluations_more(gradient
 
 
 @pytest.mark.parametrize("gradient", ["backprop", "discrete", "checkpoint"])
-def test_weights_of_compiled_steps_that_change_unseen_are_an_error(gradient):
-    weight = torch.tensor([0.5, -0.2], requires_grad=True)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight, power: weight.data.mul_(2),
+        lambda weight, power: weight.data.neg_(),
+        lambda weight, power: weight.data.copy_(weight.data.flip(0)),
+        lambda weight, power: power.data.add_(1),
+    ],
+    ids=["size", "sign", "order", "integer"],
+)
+def test_weights_of_compiled_steps_that_change_unseen_are_an_error(gradient, change):
+    weight, power = torch.tensor([0.5, -0.2], requires_grad=True), torch.tensor([1, 2])
     solver = Solver("rk4", num_steps=4, compile=True)
-    solution = solve(lambda t, y: weight * y, torch.ones(2), [0.0, 1.0], solver, gradient)
-    weight.data.mul_(2)
+
+    def field(t, y):
+        return weight * power * y
+
+    solve(field, torch.ones(2), [0.0, 1.0], solver, gradient).ys[-1].sum().backward()  # unchanged
+    solution = solve(field, torch.ones(2), [0.0, 1.0], solver, gradient)
+    change(weight, power)
     with pytest.raises(RuntimeError, match="differs between the solve and its backward pass"):
         solution.ys[-1].sum().backward()
 
