@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import math
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["read_file", "user_path", "write_atomically", "write_json"]
+__all__ = ["matching_files", "read_file", "user_path", "write_atomically", "write_json"]
 
 # Temporary files are private to their owner; the final files follow the user's umask.
 UMASK = os.umask(0)
@@ -24,6 +25,17 @@ def user_path(path: str | os.PathLike[str]) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # there is no user of that name
         return Path(path)
+
+
+def matching_files(path: Path) -> list[Path]:
+    """The files that match a path with wildcards (`*`, `?`, `[a-c]`, `**`), sorted.
+
+    The path itself if it exists, has no wildcards, or nothing matches.
+    """
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = map(Path, glob.iglob(str(path), recursive=True))
+    return sorted(each for each in found if each.is_file()) or [path]
 
 
 def read_file(path: Path) -> bytes:

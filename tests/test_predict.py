@@ -111,7 +111,7 @@ def test_no_input_is_written_over(tmp_path, monkeypatch):
         {"latent": "patients.csv"},
     ):  # fmt: skip
         config.predict = PredictConfig(**asked)
-        with pytest.raises(ConfigError, match="is read by this very command, and would be overw"):
+        with pytest.raises(ConfigError, match=r"among the files that are read .* be overwritten"):
             check_outputs(config)
     for asked in ({"out": "latent.csv", "latent": True}, {"out": "a.csv", "latent": "./a.csv"}):
         config.predict = PredictConfig(**asked)
@@ -121,6 +121,18 @@ def test_no_input_is_written_over(tmp_path, monkeypatch):
     check_outputs(config)
     with pytest.raises(ConfigError, match="must be a file"):
         PredictConfig(out="a\0.csv")
+
+
+def test_no_file_is_written_that_the_next_command_would_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=csv_latent_ode", "mode=predict", "checkpoint=x", "dataset.path=*.csv"]
+    config = composed_config(words)
+    for out in ("patients.csv", "new.csv", str(tmp_path / "new.csv")):
+        config.predict = PredictConfig(out=out)
+        with pytest.raises(ConfigError, match=r"among the files that are read \(\*\.csv\)"):
+            check_outputs(config)
+    config.predict = PredictConfig(out="forecasts/new.csv")
+    check_outputs(config)
 
 
 def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):

@@ -21,7 +21,7 @@ from .delimited_text import cells_of, delimiter_of
 from .file_content import read_decompressed, reject_other_kinds
 from .separators import decimal_separator, without_thousands
 
-__all__ = ["PARQUET", "TableFile", "read_table"]
+__all__ = ["PARQUET", "TableFile", "read_cells", "read_table", "with_separators"]
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class TableFile:
             a CSV file; typed if it was a parquet file or a DataFrame.
         decimal: Decimal separator of the text, `.` or `,`.
         lines: The line on which each row ends, or None where rows have no lines.
+        files: The file of each row; None for a DataFrame.
         added: Columns that were added and are not in the file.
         times_in_index: Whether a DataFrame has times in an index without a name, which does not
             become a column.
@@ -52,6 +53,7 @@ class TableFile:
     rows: pd.DataFrame
     decimal: str = "."
     lines: Sequence[int] | None = None
+    files: Sequence[Path] | None = None
     added: tuple[str, ...] = ()
     times_in_index: bool = False
     _texts: dict[str, pd.Series] = field(
@@ -100,9 +102,12 @@ class TableFile:
 
     def at(self, row: int) -> str:
         """Location of a row, for an error message: `patients.csv, line 12`."""
+        source, first = self.source, 0
+        if self.files is not None:
+            source, first = str(self.files[row]), self.files.index(self.files[row])
         if self.lines is None:
-            return f"{self.source}, row {row}"
-        return f"{self.source}, line {self.lines[row]}"
+            return f"{source}, row {row - first}"
+        return f"{source}, line {self.lines[row]}"
 
 
 def without_arrow(frame: pd.DataFrame) -> pd.DataFrame:
@@ -149,19 +154,46 @@ def read_table(
         DataError: A file that is missing, damaged or not of its format; a line that has more or
             fewer cells than the first; both decimal separators.
     """
-    named_parquet = path.suffix.lower() in PARQUET
-    content = b"" if named_parquet else read_decompressed(path)
-    if named_parquet or content.startswith(b"PAR1"):
-        table, between, found = _read_parquet(path), "", "."
-    else:
-        table, between = _read_text(path, content, delimiter, encoding, single)
-        found = None
+    table, between = read_cells(path, delimiter, encoding, single)
+    return with_separators(table, between, decimal, thousands)
+
+
+def with_separators(
+    table: TableFile, delimiter: str, decimal: str | None, thousands: str | None
+) -> TableFile:
+    """The table with its decimal separator, and without thousands separators.
+
+    Args:
+        delimiter: That of its cells; '' if they are typed.
+        decimal, thousands: As in `read_table`.
+
+    Raises:
+        DataError: As in `decimal_separator`.
+    """
+    found = None if delimiter else "."
     if thousands is not None:
         table = replace(table, rows=without_thousands(table.rows, thousands))
         found = {",": ".", ".": ","}.get(thousands, found)
     return replace(
-        table, decimal=decimal or found or decimal_separator(table.rows, between, table.at)
+        table, decimal=decimal or found or decimal_separator(table.rows, delimiter, table.at)
     )
+
+
+def read_cells(
+    path: Path, delimiter: str | None, encoding: str | None, single: bool = False
+) -> tuple[TableFile, str]:
+    """The cells of a file as they are written, and their delimiter; '' if they are typed.
+
+    Raises:
+        DataError: As in `read_table`.
+    """
+    named_parquet = path.suffix.lower() in PARQUET
+    content = b"" if named_parquet else read_decompressed(path)
+    if named_parquet or content.startswith(b"PAR1"):
+        table, between = _read_parquet(path), ""
+    else:
+        table, between = _read_text(path, content, delimiter, encoding, single)
+    return replace(table, files=[path] * len(table.rows)), between
 
 
 def _read_text(

@@ -100,12 +100,13 @@ def check_outputs(config: RunConfig) -> None:
         if not isinstance(output, str):
             continue
         path = user_path(output)
-        for each in filter(None, map(str, inputs)):
+        for each in map(user_path, filter(None, map(str, inputs))):
             with suppress(OSError, ValueError):
-                if path.samefile(user_path(each)):
+                # A file that matches would be read as an input by the next command.
+                if path.absolute().match(str(each.absolute())) or path.samefile(each):
                     raise ConfigError(
-                        f"predict.{name}={output} is read by this very command, and would be "
-                        "overwritten; name another file"
+                        f"predict.{name}={output} is among the files that are read ({each}), "
+                        "and would be overwritten; name another file"
                     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from .user_tables.table_columns import require_column
 from .user_tables.table_parts import parts_of
 from .user_tables.time_warnings import warn_of_long_series, warn_of_two_paces
 from .user_tables.training_table import read_training_table
-from .user_tables.user_table import read_user_table, table_format, user_file
+from .user_tables.user_table import hash_of_files, read_user_table, table_format, user_files
 from .user_tables.windows import windows
 
 __all__ = ["csv_data", "restored_data", "restored_schema", "table_data"]
@@ -48,13 +47,8 @@ def csv_data(
         DataError: No file is named, or as in `read_table` and `read_training_table`.
     """
     table = read_user_table(settings)
-    fingerprint = sha256_of(user_file(settings))
+    fingerprint = hash_of_files(user_files(settings))
     return table_data(table, fingerprint, settings, seed, device, learned)
-
-
-def sha256_of(file: Path) -> str:
-    """Hash of a file's content."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def table_data(
@@ -68,7 +62,7 @@ def table_data(
     """The same as `csv_data`, for a table that is already read.
 
     Args:
-        fingerprint: Hash of the file that the table comes from.
+        fingerprint: Hash of the files that the table comes from.
 
     Raises:
         DataError: As in `read_training_table`.

@@ -12,15 +12,22 @@ import numpy as np
 from torch import Tensor
 
 from ...data.table_file import TableFile
+from ...files import matching_files
 from ..prediction import Inputs, as_table
-from .csv_series import restored_schema, sha256_of
+from .csv_series import restored_schema
 from .shipped.mimic_demo import first_hours
 from .shipped.pbcseq import logarithms_of_visits
 from .user_tables.later_tables import warn_of_far_series
 from .user_tables.measurements import Measurements
 from .user_tables.series_schema import SeriesSchema
 from .user_tables.table_format import Columns, TableFormat
-from .user_tables.user_table import read_as_written, read_user_table, user_file, with_series
+from .user_tables.user_table import (
+    hash_of_files,
+    read_as_written,
+    read_user_table,
+    user_file,
+    with_series,
+)
 from .user_tables.windows import latest_window
 
 __all__ = ["prediction_source"]
@@ -66,7 +73,7 @@ def prediction_source(
         table = PREPARED[settings.name](table, settings, schema.columns.features)
     seen = schema.read(table)
     file = user_file(settings) if inputs is None else inputs
-    if isinstance(file, Path) and sha256_of(file) == data.learned["sha256"]:
+    if isinstance(file, Path) and hash_of_files(matching_files(file)) == data.learned["sha256"]:
         log.warning(
             "%s: the model was trained on most of the series in this file; mode=eval tests it on "
             "the others",

@@ -213,7 +213,7 @@ class HumanActivityConfig(ForecastingConfig):
 
 @dataclass
 class CSVConfig(ForecastingConfig):
-    """Your own series: a CSV or parquet file with a row for every observation.
+    """Your own series: CSV or parquet files with a row for every observation.
 
     For example:
 
@@ -232,8 +232,8 @@ class CSVConfig(ForecastingConfig):
     )  # fmt: skip
 
     name: str = "csv"  # csv
-    path: str | None = None  # .csv (also as .gz or .zip), .parquet, or sample:patients
-    series_column: str | None = "series"  # name of the series column; null: one series in all rows
+    path: str | None = None  # .csv (also .gz, .zip), .parquet, several as x/*.csv, sample:patients
+    series_column: str | None = "series"  # name of the series column; file: the file's; null: one
     time_column: str = "time"  # name of the time column: numbers, dates or hh:mm
     window: float | None = None  # cut series into windows of this length (hours for dates)
     value_columns: list[str] | None = None  # features; all numeric columns when null

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ....data.shipped_files import shipped_file
 from ....data.table_file import TableFile, read_table
 from ..settings import CSVConfig
-from ..user_tables.user_table import read_as_written, user_file, with_series
+from ..user_tables.user_table import (
+    hash_of_files,
+    read_as_written,
+    user_file,
+    user_files,
+    with_series,
+)
 
 __all__ = ["FILES", "own_or_shipped", "shipped_path", "shipped_table"]
 
@@ -39,8 +44,8 @@ def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
         DataError: As in `user_file` and `read_table`, or `shipped_path` for the shipped file.
     """
     if settings.path is None:
-        path, table = shipped_path(name), shipped_table(name)
+        files, table = [shipped_path(name)], shipped_table(name)
     else:
-        path = user_file(settings)
-        table = read_as_written(path, settings)
-    return with_series(table, settings), hashlib.sha256(path.read_bytes()).hexdigest()
+        files = user_files(settings)
+        table = read_as_written(user_file(settings), settings)
+    return with_series(table, settings), hash_of_files(files)

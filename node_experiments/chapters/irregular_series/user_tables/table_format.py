@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["MISSING", "NAMELESS", "NAMES", "Columns", "TableFormat"]
+__all__ = ["FILE", "MISSING", "NAMELESS", "NAMES", "Columns", "TableFormat"]
 
 MISSING = (
     "", "na", "n/a", "#n/a", "#na", "<na>", "nan", "-nan", "nat", "null", r"\n", "nil", "none",
@@ -15,6 +15,7 @@ MISSING = (
 NAMES = ("nil", "none", "missing")
 # Cells that cannot be the name of a series; "na" can, as the code of a country.
 NAMELESS = ("", "-", "--", ".", "?", "nan", "<na>", "nat")
+FILE = "file"  # name of the column that is added with the name of each row's file
 
 
 @dataclass(frozen=True)

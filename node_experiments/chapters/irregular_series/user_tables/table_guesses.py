@@ -10,7 +10,7 @@ from ....data.table_file import TableFile
 from ....errors import DataError
 from .shell_settings import setting
 from .table_cells import NUMBER
-from .table_format import TableFormat
+from .table_format import FILE, TableFormat
 from .table_times import kind_of_times, times_of
 from .times_in_names import TimeColumns, times_in_names
 
@@ -88,6 +88,9 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             f"{problem}; the first line must name the columns, and seems to be a row of data"
         )
     end = ""
+    if "series_column" in lacking and series is None and len(set(table.files or ())) > 1:
+        series = found["series_column"] = FILE
+        problem += "; if each file is one series, the files name them"
     if "series_column" in lacking and series is None:
         window = tenth_of_one_series(table, form.time_column if times is None else times)
         if window is not None:

@@ -20,7 +20,7 @@ from .table_format import Columns, TableFormat
 from .table_guesses import rounded
 from .table_summary import summary
 from .table_warnings import warn_of_columns, warn_of_groups
-from .user_table import read_user_table, table_format, user_file
+from .user_table import read_user_table, table_format, user_files
 
 __all__ = ["check_table", "read_training_table"]
 
@@ -39,8 +39,7 @@ def check_table(settings: CSVConfig) -> None:
     Raises:
         DataError: As in `read_user_table` and `read_training_table`.
     """
-    path = user_file(settings)
-    if path.is_file() and path.stat().st_size > LARGE:
+    if sum(path.stat().st_size for path in user_files(settings) if path.is_file()) > LARGE:
         return
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
