@@ -570,8 +570,8 @@ SETTINGS = (
     Mutation(
         "a setting of the gradient method never arrives",
         "runner/build_solves.py",
-        "for f in fields(method) if f.name in settings}",
-        'for f in fields(method) if f.name in settings and f.name != "checkpoints"}',
+        "for name in gradient_settings(config.name)}",
+        'for name in gradient_settings(config.name) if name != "checkpoints"}',
         ("runner/test_build.py",),
     ),
     Mutation(
