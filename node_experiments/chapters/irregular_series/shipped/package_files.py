@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ....data.shipped_files import shipped_file
 from ....data.table_file import TableFile, read_table
+from ..csv_series import sha256_of
 from ..settings import CSVConfig
 from ..user_tables.user_table import read_as_written, user_file, with_series
 
@@ -43,4 +43,4 @@ def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
     else:
         path = user_file(settings)
         table = read_as_written(path, settings)
-    return with_series(table, settings), hashlib.sha256(path.read_bytes()).hexdigest()
+    return with_series(table, settings), sha256_of(path)
