@@ -164,7 +164,7 @@ def made(what: str, name: str, function: str, runs: DataFrame, *title: str) -> A
     """The table or figure that a function of a chapter makes of runs.
 
     Raises:
-        ReportError: The function failed; a ValueError is its word on runs that it cannot show.
+        ReportError: The function failed; by a ValueError it rejects runs that it cannot show.
     """
     try:
         return resolve(function)(runs, *title)
