@@ -411,7 +411,7 @@ NN_AND_MODELS = (
     Mutation(
         "a row whose gap ends early is read at the end of the longest",
         "chapters/irregular_series/gap_dynamics.py",
-        "at = [len(stops)] * going_on + [1 + stops.index(n) for n in steps[going_on:left]]",
+        "at = [len(stops)] * continuing + [1 + stops.index(n) for n in steps[continuing:left]]",
         "at = [len(stops)] * left",
         ("chapters/irregular_series/test_models.py::test_rows_take_the_steps_of_their_own_gaps",),
     ),
@@ -570,8 +570,8 @@ SETTINGS = (
     Mutation(
         "a setting of the gradient method never arrives",
         "runner/build_solves.py",
-        "for f in fields(method) if f.name in settings}",
-        'for f in fields(method) if f.name in settings and f.name != "checkpoints"}',
+        "for name in gradient_settings(config.name)}",
+        'for name in gradient_settings(config.name) if name != "checkpoints"}',
         ("runner/test_build.py",),
     ),
     Mutation(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config.run import NOT_HASHED_OF_TRAINER
-from ..runs.jobs import split_overrides
+from ..runs.jobs import name_of, split_overrides
 from .arguments import read
 from .override_checks import values
 
@@ -67,8 +67,7 @@ def run_slug(overrides: Sequence[Any], excluded: Sequence[Any]) -> str:
     named = [
         word
         for word in map(str, overrides)
-        if (key := word.lstrip("+~").partition("=")[0]) not in (*NOT_IN_NAME, *excluded)
-        and key not in OF_DISPLAY
+        if (key := name_of(word)) not in (*NOT_IN_NAME, *excluded) and key not in OF_DISPLAY
     ]
     text = slug(",".join(named))
     return f"_{text}" if text else ""

@@ -18,7 +18,7 @@ from ..runner.messages import console
 
 __all__ = ["ResumeStudy", "check_study"]
 
-# Settings that do not change what a trial computes: a search may go on with others.
+# Settings that do not change what a trial computes: a search may continue with other values.
 NOT_OF_A_TRIAL = {*NOT_HASHED, *(f"trainer.{name}" for name in NOT_HASHED_OF_TRAINER)}
 
 

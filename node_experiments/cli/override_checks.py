@@ -195,7 +195,7 @@ def check_value(key: str, value: Any) -> None:
     if not any(fits(value, hint) for hint in hints):
         text = "null" if value is None else shorten(str(value))
         kinds = [in_words(hint) for hint in hints]
-        may_be_null = any(type(None) in get_args(hint) for hint in hints)
+        may_be_null = any(type(None) in kinds_of(hint) for hint in hints)
         wanted = " or ".join(dict.fromkeys(kinds)) + (", or null" if may_be_null else "")
         example = ""
         if holds_texts(key) and not isinstance(value, list | dict | None):
@@ -207,12 +207,11 @@ def fits(value: Any, hint: Any) -> bool:
     """Whether OmegaConf accepts a value for this type; for a boolean, only what reads as one."""
     if hint is Any:  # checked by the code that reads it
         return True
-    kinds = get_args(hint) or (hint,)
+    kinds = kinds_of(hint)
     if value is None:
         return type(None) in kinds
-    if get_origin(hint) is list or any(get_origin(kind) is list for kind in kinds):
-        (inner,) = next((get_args(k) for k in kinds if get_origin(k) is list), kinds)
-        return isinstance(value, list) and all(fits(one, inner) for one in value)
+    if (item := item_type(hint)) is not None:
+        return isinstance(value, list) and all(fits(one, item) for one in value)
     if isinstance(value, list | dict) or (bool in kinds and str(value).lower() not in TRUTH):
         return False
     try:
@@ -224,11 +223,19 @@ def fits(value: Any, hint: Any) -> bool:
 
 def in_words(hint: Any) -> str:
     """A type in words, without mention of null."""
-    kinds = get_args(hint) or (hint,)
-    inner = next((get_args(k)[0] for k in kinds if get_origin(k) is list), None)
-    if get_origin(hint) is list:
-        inner = get_args(hint)[0]
-    return f"a list, each item {WORDS[inner]}" if inner else WORDS[kinds[0]]
+    if (item := item_type(hint)) is not None:
+        return f"a list, each item {WORDS[item]}"
+    return WORDS[kinds_of(hint)[0]]
+
+
+def kinds_of(hint: Any) -> tuple[Any, ...]:
+    """The types of a union; a single type, or a list, alone."""
+    return (hint,) if get_origin(hint) is list else get_args(hint) or (hint,)
+
+
+def item_type(hint: Any) -> Any:
+    """The type of the items of a list, which may also be null; None if it is no list."""
+    return next((get_args(kind)[0] for kind in kinds_of(hint) if get_origin(kind) is list), None)
 
 
 def check_settings_of(

@@ -96,33 +96,32 @@ def parser() -> Parser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Any, help: str) -> Parser:
+    def add(name: str, run: Any, help: str, makes_table: bool = True) -> Parser:
         command = commands.add_parser(name, help=help, parents=[places])
         command.set_defaults(command=run)
+        if makes_table:
+            what = "as text instead of on the terminal"
+            command.add_argument("--format", choices=FORMATS, help=what)
         return command
 
-    command = add("list", list_runs, "every run: status, choices, metric on test data, time")
-    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
+    add("list", list_runs, "every run: status, choices, metric on test data, time")
 
     papers = "".join(f", or {name}" for name in TABLES)
     command = add("table", show_table, "results over seeds: mean, spread, count")
     command.add_argument("name", help=f"an experiment, a sweep, a directory{papers}")
-    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
-    command = add("figure", draw, "a figure over many runs, as PNG or PDF")
+    command = add("figure", draw, "a figure over many runs, as PNG or PDF", makes_table=False)
     command.add_argument("figure", choices=FIGURES)
     command.add_argument("name", help="an experiment, a sweep, or a directory")
     command.add_argument("--to", type=Path, help="file to write; <figure>_<name>.png when absent")
 
     command = add("ensemble", show_ensemble, "the seeds of an experiment as one joint forecast")
     command.add_argument("name", help="an experiment, a sweep, or a directory")
-    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
     command = add("compare", compare_runs, "two runs: settings and metrics that differ")
     command.add_argument("runs", type=Path, nargs=2, metavar="RUN")
-    command.add_argument("--format", choices=FORMATS, help="as text instead of on the terminal")
 
-    command = add("html", write_page, "one self-contained page of everything")
+    command = add("html", write_page, "one self-contained page of everything", makes_table=False)
     command.add_argument("--to", type=Path, default=Path("report.html"))
     command.add_argument(
         "--link-pictures", action="store_true", help="link to pictures instead of embedding them"
@@ -131,9 +130,6 @@ def parser() -> Parser:
         if name in commands.choices:
             continue  # a table of another package that is named like a command
         command = add(name, show_table, f"published results beside ours; short for table {name}")
-        command.add_argument(
-            "--format", choices=FORMATS, help="as text instead of on the terminal"
-        )
         command.set_defaults(name=name)
     return parser
 
@@ -168,7 +164,7 @@ def made(what: str, name: str, function: str, runs: DataFrame, *title: str) -> A
     """The table or figure that a function of a chapter makes of runs.
 
     Raises:
-        ReportError: The function failed; a ValueError is its word on runs that it cannot show.
+        ReportError: The function failed; by a ValueError it rejects runs that it cannot show.
     """
     try:
         return resolve(function)(runs, *title)

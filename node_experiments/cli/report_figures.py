@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -12,12 +11,10 @@ from pandas import DataFrame
 from ..figures.comparison import cost_figure, curves_figure
 from ..figures.training import training_figure
 from ..files import write_atomically
-from ..reports.records import by_settings, one_per_seed, records
+from ..reports.records import Record, by_settings, one_per_seed, records
 from ..runs.frame import read_epochs
 
 __all__ = ["cost", "curves", "labelled", "loss_curves", "save", "training"]
-
-Record = Mapping[str, Any]
 
 
 def curves(runs: DataFrame, title: str, tag: str | None = None) -> Figure:

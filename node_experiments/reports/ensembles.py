@@ -17,12 +17,11 @@ from pandas import DataFrame
 
 from ..runs.directory import FORECASTS
 from .mixtures import crps, in_central_interval
-from .records import by_settings, one_per_seed, records
+from .records import Record, by_settings, one_per_seed, records
 from .table import Cell, Estimate, ReportTable
 
 __all__ = ["ensemble_table"]
 
-Record = Mapping[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 COLUMNS = {"mse": ("MSE", ".4f"), "crps": ("CRPS", ".4f"), "coverage": ("90 % band", ".3f")}
 

@@ -32,6 +32,7 @@ __all__ = [
     "trainings",
     "unfinished",
     "varying",
+    "with_same_budget",
 ]
 
 # Settings that differ between repetitions, or say where and how to store and show a run.
@@ -56,6 +57,11 @@ ADDED_SETTINGS = {
 # The same for a group that was added later as a whole, for runs that have a solver.
 ADDED_GROUP = {f"regularizer.{entry.name}": entry.default for entry in fields(RegularizerConfig)}
 CONFIG = "config."
+# What one table compares must have in common: a model may be ahead merely for longer training.
+BUDGET = (
+    "dataset.", "optimizer.", "scheduler.", "protocol",
+    "trainer.epochs", "trainer.limit_batches", "trainer.clip_norm", "trainer.precision",
+)  # fmt: skip
 
 Record = Mapping[str, Any]
 
@@ -181,6 +187,15 @@ def most_alike(
     return max(groups.values(), key=len, default=[])
 
 
+def with_same_budget(runs: Iterable[Record], ignore: Iterable[str] = ()) -> list[Record]:
+    """The runs with the data and the training budget that most of these runs have.
+
+    Args:
+        ignore: Settings that distinguish the cells of a table.
+    """
+    return most_alike(runs, BUDGET, ignore)
+
+
 def group_runs(runs: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:
     """Group runs by a key, sorted by it.
 
@@ -281,10 +296,10 @@ def differences(
     return [f"{what} also differ in: {named}."] if named else []
 
 
-def listed(texts: Sequence[str], most: int = 6) -> str:
-    """The first texts, and the number of all of them if there are more."""
-    rest = f", ... ({len(texts)} values)" if len(texts) > most else ""
-    return ", ".join(texts[:most]) + rest
+def listed(texts: Sequence[str]) -> str:
+    """The first texts, and the number of all of them if there are more than six."""
+    rest = f", ... ({len(texts)} values)" if len(texts) > 6 else ""
+    return ", ".join(texts[:6]) + rest
 
 
 def show(value: Any) -> str:

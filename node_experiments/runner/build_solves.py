@@ -15,7 +15,7 @@ from ..nn.regularizers import Regularizer
 from ..ode import Gradient, Solver
 from ..ode.gradients import GRADIENTS, gradient_class
 
-__all__ = ["build_gradient", "build_solver", "compile_solves", "regularize"]
+__all__ = ["build_gradient", "build_solver", "compile_solves", "gradient_settings", "regularize"]
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +34,16 @@ def build_gradient(config: GradientConfig) -> Gradient:
     method: Any = gradient_class(config.name)
     settings = asdict(config)
     try:
-        return method(**{f.name: settings[f.name] for f in fields(method) if f.name in settings})
+        return method(**{name: settings[name] for name in gradient_settings(config.name)})
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def gradient_settings(name: str) -> list[str]:
+    """Names of the settings that a gradient method reads."""
+    method: Any = gradient_class(name)
+    settings = {each.name for each in fields(GradientConfig)}
+    return [each.name for each in fields(method) if each.name in settings]
 
 
 def regularize(config: RunConfig, model: nn.Module) -> None:

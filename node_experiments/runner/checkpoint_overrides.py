@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import ConfigError, RunConfig
 from ..runs.directory import folder_of_checkpoint, read_choices
+from ..runs.jobs import name_of
 from ..training.checkpoints import CheckpointError, load_checkpoint
 from .compose import invalid_groups, plain_config
 from .data_files import PATH_SETTINGS, absolute_paths
@@ -78,7 +79,7 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
     merged["resume"], places = None, dict(content.get("places") or {})
     own_places = absolute_paths(given.dataset)
     for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
+        key = name_of(override)
         group, _, setting = key.partition(".")
         if group in OWN or group.startswith("hydra"):
             continue
@@ -104,9 +105,9 @@ def config_of_checkpoint(given: RunConfig, overrides: list[str]) -> RunConfig:
         else:
             merged[group] = chosen
         if group == "dataset":
-            for name in (setting,) if setting else PATH_SETTINGS:
-                places.pop(name, None)
-                places |= {name: own_places[name]} if name in own_places else {}
+            changed = (setting,) if setting else PATH_SETTINGS
+            places = {name: place for name, place in places.items() if name not in changed}
+            places |= {name: place for name, place in own_places.items() if name in changed}
     merged["places"] = places
     try:
         config = plain_config(merged, of_checkpoint=True)
@@ -152,5 +153,5 @@ def choices_of_checkpoint(
         "optimizer": config.optimizer.name,
         "scheduler": config.scheduler.name,
     }
-    made = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    made = {*map(name_of, overrides)}
     return {**choices, **{group: given[group] for group in made & given.keys()}}

@@ -21,6 +21,7 @@ __all__ = [
     "file_names",
     "fingerprints",
     "parse_fingerprints",
+    "recorded_fingerprints",
     "resolved_dataset",
     "same_data",
 ]
@@ -67,18 +68,23 @@ def fingerprints(config: RunConfig) -> Fingerprints:
     for path in resolve(files)(resolved_dataset(config)):
         if path.is_file():
             content = path.read_bytes()
-            digest = hashlib.sha256(content).hexdigest()
-            found.append({"path": str(path.absolute()), "bytes": len(content), "sha256": digest})
+            digest, size = sha256(content), len(content)
         elif path.is_dir():
-            total, size = hashlib.sha256(), 0
+            lines, size = "", 0
             for file in sorted(path.glob("*.txt")):
                 content = file.read_bytes()
                 size += len(content)
-                total.update(f"{file.name} {hashlib.sha256(content).hexdigest()}\n".encode())
-            found.append(
-                {"path": str(path.absolute()), "bytes": size, "sha256": total.hexdigest()}
-            )
+                lines += f"{file.name} {sha256(content)}\n"
+            digest = sha256(lines.encode())
+        else:
+            continue
+        found.append({"path": str(path.absolute()), "bytes": size, "sha256": digest})
     return found
+
+
+def sha256(content: bytes) -> str:
+    """The SHA-256 of a file's content in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def check_files(config: RunConfig) -> None:
@@ -102,6 +108,11 @@ def parse_fingerprints(content: Any) -> Fingerprints | None:
     return None
 
 
+def recorded_fingerprints(folder: Path) -> Fingerprints | None:
+    """The fingerprints of the data that the run in a folder read; None if none are recorded."""
+    return parse_fingerprints(read_json(folder / "run_info.json").get("data"))
+
+
 def same_data(before: Fingerprints | None, now: Fingerprints) -> bool:
     """Whether files have the same content; True if nothing was recorded before."""
     if before is None:
@@ -115,7 +126,7 @@ def check_same_data(config: RunConfig, folder: Path) -> None:
     Raises:
         ConfigError: They have changed, or files are missing.
     """
-    before = parse_fingerprints(read_json(folder / "run_info.json").get("data"))
+    before = recorded_fingerprints(folder)
     now = fingerprints(config)
     if not before or same_data(before, now):
         return

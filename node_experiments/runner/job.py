@@ -15,15 +15,8 @@ from hydra.conf import HydraConf
 from ..config import ConfigError, RunConfig, config_hash
 from ..data import cache_folder
 from ..errors import SweepError, UserError
-from ..runs.directory import (
-    ENDED,
-    claimed,
-    read_choices,
-    read_json,
-    remove_leftovers,
-    started_before,
-    status,
-)
+from ..runs.directory import ENDED, claimed, read_choices, remove_leftovers, started_before, status
+from ..runs.jobs import note_job
 from ..runs.result import RunResult, read_result
 from ..runs.starts import discard, mark_start, one_at_a_time, remove_failed_starts
 from ..training.signals import EXIT_REQUEUE, LeaveAtOnce, is_stop_request
@@ -32,7 +25,7 @@ from .data_files import (
     check_files,
     check_same_data,
     fingerprints,
-    parse_fingerprints,
+    recorded_fingerprints,
     same_data,
 )
 from .messages import GROUPS, Outcome, complain, console, log_to_console, report
@@ -110,8 +103,6 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
         message = str(error)
         discard(folder)
         if not single:
-            from ..runs.jobs import note_job
-
             note_job(sweep, settings.job.num, varied, folder, message)
         ExitCode.last = complain(f"{label}: {message}" if label else message)
         if isinstance(error, SweepError) and is_basic(settings.launcher):
@@ -120,8 +111,6 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)
         if not single:
-            from ..runs.jobs import note_job
-
             note_job(sweep, settings.job.num, varied, place, None)
     LeaveAtOnce.decided = single
     if outcome.result.status == "interrupted":
@@ -172,14 +161,16 @@ def find_run_folder(config: RunConfig, folder: Path, siblings: bool) -> Path:
         return Path(str(config.resume))
     now = fingerprints(config)
 
-    def is_same(run: Path) -> bool:
-        return same_data(parse_fingerprints(read_json(run / "run_info.json").get("data")), now)
+    return started_before(
+        folder,
+        config_hash(asdict(config)),
+        siblings,
+        is_same=lambda run: same_data(recorded_fingerprints(run), now),
+    )
 
-    return started_before(folder, config_hash(asdict(config)), siblings, is_same)
 
-
-def completed_before(config: RunConfig, place: Path) -> RunResult | None:
-    """The result of a run of this configuration and data that ended in `place`, if any."""
+def ended_before(config: RunConfig, place: Path) -> Outcome | None:
+    """The outcome of a run of this configuration and data that ended in `place`, if any."""
     if config.mode != "train":
         return None
     check_same_data(config, place)
@@ -189,18 +180,13 @@ def completed_before(config: RunConfig, place: Path) -> RunResult | None:
     if before is None or before.config_hash != config_hash(asdict(config)):
         return None
     remove_leftovers(place)
-    return before
-
-
-def exit_code_of(before: RunResult) -> int:
-    """The exit code of a run that had ended before."""
-    return 0 if before.status == "completed" else 1
+    return Outcome(before, 0 if before.status == "completed" else 1, skipped=True)
 
 
 def run_once(config: RunConfig, place: Path, choices: dict[str, Any], live: bool) -> Outcome:
-    """Run in `place`, or return what a completed run of the same configuration left there."""
-    if result := completed_before(config, place):
-        return Outcome(result, exit_code_of(result), skipped=True)
+    """Run in `place`, unless the same run has ended there."""
+    if outcome := ended_before(config, place):
+        return outcome
     choices = checked_choices(config, place, choices)
     from .run import run
 
@@ -263,8 +249,8 @@ def under_torchrun(
     go = False
     try:
         place = find()
-        if result := completed_before(config, place):
-            return Outcome(result, exit_code_of(result), skipped=True), place
+        if outcome := ended_before(config, place):
+            return outcome, place
         choices = checked_choices(config, place, choices)
         with claimed(place):
             go = group.from_first((True, place))[0]

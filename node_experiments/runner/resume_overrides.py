@@ -14,6 +14,7 @@ from ..config.run import SchedulerConfig
 from ..errors import first_line
 from ..files import user_path
 from ..runs.checkpoint_names import LATEST, resolved_checkpoint
+from ..runs.jobs import name_of
 from .compose import invalid_groups, plain_config
 from .data_files import PATH_SETTINGS
 
@@ -50,7 +51,7 @@ def config_of_run(given: RunConfig, overrides: list[str]) -> RunConfig:
         )
     content = settings_in(file)
     for override in overrides:
-        key = override.lstrip("+~").partition("=")[0]
+        key = name_of(override)
         if key in of_search or key.startswith("hydra"):
             continue
         group, _, setting = key.partition(".")

@@ -14,11 +14,11 @@ import yaml
 from ..chapters import datasets, models
 from ..config import RunConfig, SchedulerConfig, SolverConfig, TrainerConfig
 from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig, RegularizerConfig
-from ..ode.gradients import gradient_class
 from ..runs.directory import read_json
+from ..runs.jobs import name_of
 from ..tracking.loggers import TrackedRun
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
-from .build_solves import build_solver
+from .build_solves import build_solver, gradient_settings
 
 __all__ = ["format_command", "tracked_run"]
 
@@ -109,8 +109,7 @@ def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, 
     if solves:
         fixed = build_solver(config.solver).fixed_steps
         of_steps = (*OF_BOTH, *(OF_FIXED_STEPS if fixed else OF_ADAPTIVE_STEPS))
-        method: Any = gradient_class(config.gradient.name)
-        of_gradient = [f.name for f in fields(method)]
+        of_gradient = gradient_settings(config.gradient.name)
         groups += [
             ("solver", config.solver, SolverConfig(), of_steps),
             ("gradient", config.gradient, GradientConfig(), of_gradient),
@@ -137,4 +136,4 @@ def overridden(folder: Path) -> list[str]:
         words = yaml.safe_load((folder / ".hydra" / "overrides.yaml").read_text())
     except (OSError, ValueError, yaml.YAMLError):
         return []
-    return [str(word).lstrip("+~").partition("=")[0] for word in words or []]
+    return [name_of(str(word)) for word in words or []]

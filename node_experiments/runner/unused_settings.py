@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -17,9 +17,9 @@ from ..config import ConfigError, RunConfig, SchedulerConfig, SolverConfig
 from ..config.run import GradientConfig, OptimizerConfig, RegularizerConfig
 from ..nn.ode_module import solving_modules
 from ..ode import Solver
-from ..ode.gradients import gradient_class
-from ..runs.jobs import split_overrides
+from ..runs.jobs import name_of, split_overrides
 from ..training.optimizers import OPTIMIZERS, SCHEDULERS
+from .build_solves import gradient_settings
 
 __all__ = ["check_effect", "check_overrides_have_effect"]
 
@@ -60,20 +60,10 @@ def may_solve(model: nn.Module) -> bool:
     return bool(solving_modules(model)) or any(isinstance(part, Solver) for part in parts)
 
 
-def name_of(word: str) -> str:
-    """The name of the setting or group of an override."""
-    return word.lstrip("+~").partition("=")[0]
-
-
 def is_varied(name: str, varied: Collection[str]) -> bool:
-    """Whether a sweep varies the part that a setting belongs to."""
+    """Whether a sweep varies the part that a setting belongs to, such as its solver."""
     group = name.partition(".")[0]
-    return not varied_choices(group).isdisjoint(varied)
-
-
-def varied_choices(group: str) -> set[str]:
-    """The names by which a part is chosen, such as `solver` and `solver.method`."""
-    return {group, f"{group}.name", f"{group}.method"}
+    return not {group, f"{group}.name", f"{group}.method"}.isdisjoint(varied)
 
 
 def check_effect(config: RunConfig, names: Collection[str], solves: bool) -> None:
@@ -110,8 +100,7 @@ def reason(config: RunConfig, group: str, setting: str, solves: bool) -> str:
         return ""
     chosen = getattr(config, group).name
     if group == "gradient":
-        used = [each.name for each in fields(gradient_class(chosen))]  # type: ignore[arg-type]
-        used = [each for each in used if each in asdict(config.gradient)]
+        used = gradient_settings(chosen)
     else:
         used = [*(OPTIMIZERS if group == "optimizer" else SCHEDULERS)[chosen]]
     if setting in ("name", *used):

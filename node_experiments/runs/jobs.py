@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["FILE", "Job", "note_job", "read_jobs", "split_overrides"]
+__all__ = ["FILE", "Job", "name_of", "note_job", "read_jobs", "split_overrides"]
 
 FILE = "jobs.jsonl"
 
@@ -32,6 +32,11 @@ class Job:
     def varied(self) -> dict[str, str]:
         """The overrides by name."""
         return dict(part.partition("=")[::2] for part in split_overrides(self.overrides) if part)
+
+
+def name_of(override: str) -> str:
+    """The setting or group of an override, such as `solver.rtol` of `+solver.rtol=1e-5`."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def split_overrides(joined: str) -> list[str]:

@@ -33,14 +33,10 @@ class Animation(Callback):
     Args:
         path: Where the GIF is written.
         draw: Returns a frame from the trainer; all frames have the same size.
-        seconds: Duration of the animation, without the pause on its last frame.
-        dpi: Pixels per inch.
     """
 
-    def __init__(
-        self, path: Path, draw: Callable[[Trainer], Figure], seconds: float = 6.0, dpi: int = 100
-    ) -> None:
-        self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
+    def __init__(self, path: Path, draw: Callable[[Trainer], Figure]) -> None:
+        self._path, self._draw = path, draw
         self._frames = path.with_name(f".{path.stem}_frames")
 
     def fit_start(self, trainer: Trainer) -> None:
@@ -57,12 +53,12 @@ class Animation(Callback):
     def fit_end(self, trainer: Trainer) -> None:
         frames = [path.read_bytes() for path in sorted(self._frames.glob("*.png"))]
         if frames:
-            write_gif(self._path, frames, self._seconds)
+            write_gif(self._path, frames, seconds=6.0)
 
     def _add(self, trainer: Trainer) -> None:
         path = self._frames / f"{trainer.epoch:05d}.png"
         before = random_state()
-        frame = frame_png(self._draw(trainer), self._dpi)
+        frame = frame_png(self._draw(trainer))
         set_random_state(before)
         write_atomically(path, lambda file: file.write(frame))
 
@@ -73,26 +69,18 @@ class Film(Callback):
     Args:
         path: Where the GIF is written.
         draw: Returns the frames from the trainer, all of the same size; no GIF is written of none.
-        seconds: Duration of the animation, without the pause on its last frame.
-        dpi: Pixels per inch.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        draw: Callable[[Trainer], Iterable[Figure]],
-        seconds: float = 4.0,
-        dpi: int = 100,
-    ) -> None:
-        self._path, self._draw, self._seconds, self._dpi = path, draw, seconds, dpi
+    def __init__(self, path: Path, draw: Callable[[Trainer], Iterable[Figure]]) -> None:
+        self._path, self._draw = path, draw
 
     def epoch_end(self, trainer: Trainer) -> None:
         if not trainer.is_last:
             return
-        frames = [frame_png(figure, self._dpi) for figure in self._draw(trainer)]
+        frames = [frame_png(figure) for figure in self._draw(trainer)]
         if frames:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_gif(self._path, frames, self._seconds)
+            write_gif(self._path, frames, seconds=4.0)
 
 
 def is_whole(path: Path) -> bool:
@@ -104,7 +92,7 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def frame_png(figure: Figure, dpi: int) -> bytes:
+def frame_png(figure: Figure, dpi: int = 100) -> bytes:
     """A figure as PNG bytes, small enough to keep many frames until the last is known."""
     buffer = BytesIO()
     figure.savefig(buffer, dpi=dpi, format="png")

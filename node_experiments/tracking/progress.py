@@ -19,7 +19,7 @@ __all__ = ["EpochLines", "ProgressBar", "ProgressLines"]
 
 log = logging.getLogger(__name__)
 
-
+SECONDS = 30.0  # between two lines
 IMPORTANCE = ("epoch", "validation", "test", "train", "seconds", "nfe", "speed")
 
 
@@ -61,12 +61,10 @@ class ProgressLines(Callback):
 
     Args:
         shown: Show the lines on the terminal too, as it has no bar; else only in the log file.
-        seconds: Time between two lines.
     """
 
-    def __init__(self, shown: bool, seconds: float = 30.0) -> None:
+    def __init__(self, shown: bool) -> None:
         self._level = logging.INFO if shown else logging.DEBUG
-        self._seconds = seconds
         self._clock = Clock()
         self._last_logged = time.monotonic()
 
@@ -76,7 +74,7 @@ class ProgressLines(Callback):
 
     def step_end(self, trainer: Trainer) -> None:
         now = time.monotonic()
-        if now - self._last_logged < self._seconds:
+        if now - self._last_logged < SECONDS:
             return
         self._last_logged = now
         total = total_steps(trainer)

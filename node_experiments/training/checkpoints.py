@@ -107,7 +107,7 @@ class Checkpoints(Callback):
         )
 
 
-def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+def load_last(folder: Path) -> dict[str, Any] | None:
     """The last intact checkpoint of a run folder, or None if none was ever written.
 
     Raises:
@@ -119,7 +119,7 @@ def load_last(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any
         if path.is_dir():  # nothing can be written in its place either
             raise CheckpointError(f"{path} is a directory where a checkpoint belongs; remove it")
         try:
-            checkpoint = load_checkpoint(path, device)
+            checkpoint = load_checkpoint(path)
             if "ranks" not in checkpoint:
                 raise CheckpointError(f"{path} holds no state of training to resume from")
             check_content(checkpoint, CONTENT, path)

@@ -77,21 +77,6 @@ class Group:
                 "smaller, also dataset.train_size, or for images dataset.drop_last=true"
             )
 
-    def mean(self, values: dict[str, float]) -> dict[str, float]:
-        """Means over the processes."""
-        return self._reduce(values, "mean")
-
-    def maximum(self, values: dict[str, float]) -> dict[str, float]:
-        """Maxima over the processes."""
-        return self._reduce(values, "max")
-
-    def _reduce(self, values: dict[str, float], how: str) -> dict[str, float]:
-        if self.size == 1 or not values:
-            return values
-        gathered = self.gather(values)
-        reduce = max if how == "max" else lambda numbers: sum(numbers) / self.size
-        return {name: reduce([each[name] for each in gathered]) for name in values}
-
     def any(self, *flags: bool) -> list[bool]:
         """For each flag, whether it is set in any process."""
         if self.size == 1:

@@ -66,8 +66,8 @@ class LeaveAtOnce(StopRequest):
     catches those that are raised in some of its parts.
 
     Attributes:
-        line: What is said to the user.
-        discard: Removes what was half made.
+        line: Message for the user.
+        discard: Removes the folder of a run that has not started.
         jobs_elsewhere: Jobs run in other processes, which an exception ends with this one.
         decided: The exit code is decided, and no signal changes it.
     """

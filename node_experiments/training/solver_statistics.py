@@ -67,9 +67,10 @@ class SolverStatistics(Callback):
 def over_processes(trainer: Trainer, sums: dict[str, float], solves: int) -> dict[str, float]:
     """Means per ODE and batch and, with several processes, also their maxima."""
     means = {tag: total / solves for tag, total in sums.items()}
-    found = dict(trainer.group.mean(means))
-    if trainer.group.size > 1:
-        found |= {f"{tag}_max": value for tag, value in trainer.group.maximum(means).items()}
+    gathered = trainer.group.gather(means)
+    found = {tag: sum(each[tag] for each in gathered) / len(gathered) for tag in means}
+    if len(gathered) > 1:
+        found |= {f"{tag}_max": max(each[tag] for each in gathered) for tag in means}
     return found
 
 

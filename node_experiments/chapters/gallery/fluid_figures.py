@@ -19,6 +19,7 @@ from .gradient_costs import GradientCosts
 __all__ = ["fluid_callbacks", "fluid_figures", "fluid_frames"]
 
 FRAMES = 31
+ARROWS = 10  # along a side
 SMOKE = "Greys"
 
 
@@ -103,10 +104,10 @@ def draw_smoke(axis: Axes, smoke: Tensor, target: Tensor | None = None) -> None:
         spine.set(visible=True, color="0.7")
 
 
-def draw_velocity(axis: Axes, state: Tensor, arrows: int = 10) -> None:
+def draw_velocity(axis: Axes, state: Tensor) -> None:
     """Draw the velocity of the fluid on a coarse grid, with the same scale in all panels."""
     size = state.shape[-1]
-    every = max(1, size // arrows)
+    every = max(1, size // ARROWS)
     places = (torch.arange(every // 2, size, every) + 0.5) / size
     velocity = state[:2, every // 2 :: every, every // 2 :: every]
     axis.quiver(

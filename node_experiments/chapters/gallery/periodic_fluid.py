@@ -70,23 +70,16 @@ class Spectrum(nn.Module):
 class PeriodicFluid(nn.Module):
     """The vector field of (u_x, u_y, s).
 
-    Args:
+    Attributes:
         force: Maps a 0-d time to Fourier coefficients of f `(2, size, size // 2 + 1)`; None for
             no force.
     """
 
-    def __init__(
-        self,
-        size: int,
-        viscosity: float,
-        diffusivity: float,
-        buoyancy: float,
-        force: Callable[[Tensor], Tensor] | None = None,
-    ) -> None:
+    def __init__(self, size: int, viscosity: float, diffusivity: float, buoyancy: float) -> None:
         super().__init__()
         self.spectrum = Spectrum(size)
         self.viscosity, self.diffusivity, self.buoyancy = viscosity, diffusivity, buoyancy
-        self.force = force
+        self.force: Callable[[Tensor], Tensor] | None = None
 
     def forward(self, t: Tensor, y: Tensor) -> Tensor:
         """The derivative of states `(batch, 3, size, size)` at a 0-d time."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...config.run import OptimizerConfig, SchedulerConfig, TrainerConfig
-from ...reports.records import REPETITION, settings, show
+from ...reports.records import REPETITION, Record, settings, show
 from .chapter import ImagesConfig
 
 __all__ = ["Budget", "budget_of", "budget_sort_key", "describe_budget"]
@@ -35,7 +35,6 @@ DEFAULTS = {
 }
 
 Budget = tuple[tuple[str, str], ...]
-Record = Mapping[str, Any]
 
 
 def budget_of(run: Record) -> Budget:

@@ -149,9 +149,9 @@ class LMResNetConfig:
     GROUP: ClassVar[str] = "model"
 
     name: str = "lm_resnet"  # lm_resnet
-    widths: list[int] = field(
+    widths: list[int] = field(  # official_code of LM-ResNet: channels of each stage
         default_factory=lambda: [16, 32, 64]
-    )  # official_code of LM-ResNet: channels of each stage
+    )
     blocks: int = 3  # paper, of LM-ResNet-20: blocks of each stage
     multistep: bool = True  # the two-step method; false is the pre-activation ResNet-20
 

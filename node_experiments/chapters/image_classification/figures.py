@@ -13,6 +13,8 @@ from .task import predict
 
 __all__ = ["classification_figures", "errors_figure"]
 
+ROWS, COLUMNS = 3, 10
+
 
 def classification_figures(trainer: Trainer) -> dict[str, Figure]:
     """Figures of an image classifier, drawn from its test images."""
@@ -24,20 +26,14 @@ def classification_figures(trainer: Trainer) -> dict[str, Figure]:
         batches.data.images[: len(labels)].cpu().numpy(),
         labels.cpu().numpy(),
         logits.softmax(1).cpu().numpy(),
-        "test images",
     )
     return {"errors": figure}
 
 
 def errors_figure(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-    probabilities: NDArray[np.float32],
-    title: str,
-    columns: int = 10,
-    rows: int = 3,
+    images: NDArray[np.uint8], labels: NDArray[np.int64], probabilities: NDArray[np.float32]
 ) -> Figure:
-    """The misclassified images whose true class has the lowest probability.
+    """The misclassified test images whose true class has the lowest probability.
 
     Args:
         images: Shape `(image, channel, height, width)`.
@@ -47,17 +43,16 @@ def errors_figure(
     predicted = probabilities.argmax(1)
     true_probability = probabilities[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(true_probability[wrong])][: columns * rows]
+    worst = wrong[np.argsort(true_probability[wrong])][: ROWS * COLUMNS]
     with style():
-        figure = new_figure(height=rows * 1.1 + 0.5)
-        axes = figure.subplots(rows, columns).ravel()
+        figure = new_figure(height=ROWS * 1.1 + 0.5)
+        axes = figure.subplots(ROWS, COLUMNS).ravel()
         for axis in axes:
             axis.axis("off")
         for axis, i in zip(axes, worst, strict=False):
             picture = images[i].transpose(1, 2, 0)
             axis.imshow(picture.squeeze(), cmap="gray_r" if picture.shape[-1] == 1 else None)
             axis.set_title(f"{labels[i]} as {predicted[i]}", fontsize=8.5)
-        figure.suptitle(
-            f"{len(wrong)} of {len(labels)} {title} are misclassified; the most confident first"
-        )
+        count = f"{len(wrong)} of {len(labels)}"
+        figure.suptitle(f"{count} test images are misclassified; the most confident first")
     return figure

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import zlib
-from functools import lru_cache, partial
+from functools import lru_cache
+from operator import methodcaller
 from pathlib import Path
-from typing import IO
 
+from ...data.shipped_files import shipped_file
 from ...errors import DataError
 from ...files import write_atomically
 from .idx import FILES, LabelledImages, read_set
@@ -61,10 +61,10 @@ def unpack_mnist(root: Path) -> Path:
                     "delete it and it is unpacked again from the package"
                 )
             continue
-        content = _packed_content(name)
+        content = gzip.decompress(shipped_file(PACKED, f"{name}.gz").read_bytes())
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, partial(_write, content))
+            write_atomically(target, methodcaller("write", content))
         except OSError as error:
             raise DataError(
                 f"cannot unpack MNIST into {folder}: {error.strerror}; "
@@ -77,20 +77,3 @@ def unpack_mnist(root: Path) -> Path:
 def _checksum(path: Path, size: int, modified: int) -> str:
     """MD5 of a file, cached until it changes, since the jobs of a sweep read the same files."""
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
-def _packed_content(name: str) -> bytes:
-    packed = PACKED / f"{name}.gz"
-    try:
-        content = gzip.decompress(packed.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{packed} is missing; install node-experiments again") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{packed} is truncated or altered; install it again ({error})") from error
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() != MD5[name]:
-        raise DataError(f"{packed} is altered: its hash is not MNIST's; install it again")
-    return content
-
-
-def _write(content: bytes, file: IO[bytes]) -> None:
-    file.write(content)

@@ -16,7 +16,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.paired import paired_error, unpaired_error
-from ...reports.records import differences, has, records, settings, show, varying
+from ...reports.records import Record, differences, has, records, settings, show, varying
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.directory import read_json
 
@@ -89,8 +89,6 @@ class SolverResult:
     images: int
     failures: list[str]
 
-
-Record = Mapping[str, Any]
 
 # Label of the solver used in the test -> results.
 SolverResults = dict[str, SolverResult]

@@ -16,7 +16,7 @@ from typing import Any
 from pandas import DataFrame
 
 from ...reports.paired import unpaired_error
-from ...reports.records import differences, has, most_alike, one_per_seed, records
+from ...reports.records import Record, differences, has, most_alike, one_per_seed, records
 from ...reports.seed_tests import holm, paired_p
 from ...reports.table import Cell, Estimate, ReportTable
 from ...runs.frame import read_epochs
@@ -43,7 +43,6 @@ HEADINGS = (
 # Results that a run must have recorded to be counted.
 REQUIRED = ("last/accuracy/test", "last/step", "last/epoch", "parameters")
 
-Record = Mapping[str, Any]
 Section = Mapping[Row, Sequence[Record]]
 
 

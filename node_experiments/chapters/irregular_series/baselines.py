@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...data.time_series import TimeSeries
-from .metrics import mean_over_observed, squared_error
+from .metrics import mean_over_observed
 
 __all__ = ["error_of_mean", "mean_of"]
 
@@ -34,13 +34,12 @@ def error_of_mean(training: Iterable[Any], batches: Iterable[Any], dim: int) -> 
     errors = []
     for batch in batches:
         target = batch.target
-        features = target.observed_features
         if batch.centre is not None:
             expected = batch.centre.usual - batch.centre.level
         else:
             if mean is None:
                 mean = mean_of((each.target for each in training), dim)
             expected = mean.to(target.values)
-        squares = squared_error(expected, target.values)
-        errors.append(mean_over_observed(squares, features))
+        squares = (target.values - expected).square()
+        errors.append(mean_over_observed(squares, target.observed_features))
     return float(torch.cat(errors).mean())

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -52,8 +52,7 @@ MAX_FACTOR = 20.0  # largest factor by which the maximum likelihood band is wide
 COVERAGE = QUANTILE_LEVELS[1] - QUANTILE_LEVELS[0]  # fraction of values that a band should hold
 
 
-@dataclass
-class HeldOut:
+class HeldOut(NamedTuple):
     """Held-out values of one feature, and the model's predictions of them.
 
     Attributes:
@@ -82,17 +81,12 @@ class HeldOut:
 
     def where(self, kept: Tensor) -> HeldOut:
         """Select values by a mask of shape `(value,)`."""
-        return HeldOut(*(each[..., kept] for each in tensors(self)))
+        return HeldOut(*(each[..., kept] for each in self))
 
 
 def joined(*parts: HeldOut) -> HeldOut:
     """Concatenate several parts of one feature's values."""
-    return HeldOut(*(torch.cat(each, -1) for each in zip(*map(tensors, parts), strict=True)))
-
-
-def tensors(part: HeldOut) -> tuple[Tensor, ...]:
-    """Fields of a `HeldOut`, in their order."""
-    return part.values, part.means, part.ahead, part.seen, part.beyond, part.series
+    return HeldOut(*(torch.cat(each, -1) for each in zip(*parts, strict=True)))
 
 
 def calibrate(model: Any, data: Any, cut: float) -> None:

@@ -40,7 +40,7 @@ class Centre:
         return shifted(series, -self.level)
 
     def model_input(self, observed: TimeSeries) -> TimeSeries:
-        """The same of what a model reads, with the levels as the last static features."""
+        """The input of a model: relative to the levels, which are the last static features."""
         level = self.level.squeeze(1)
         static = level if observed.static is None else torch.cat([observed.static, level], 1)
         return replace(self.subtract(observed), static=static)
@@ -58,7 +58,7 @@ class Centre:
         )
 
     def select(self, indices: Tensor) -> Centre:
-        """That of the series with these indices, in this order."""
+        """The centres of the series with these indices, in this order."""
         return Centre(self.level[indices], self.usual)
 
     def to(self, device: torch.device) -> Centre:

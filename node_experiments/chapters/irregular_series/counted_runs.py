@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import with_same_budget
 from ...reports.records import (
+    Record,
     differences,
     has,
     left_out,
@@ -19,12 +18,12 @@ from ...reports.records import (
     one_per_seed,
     trainings,
     unfinished,
+    with_same_budget,
 )
 from ...reports.verdicts import epoch_sentence
 
 __all__ = ["Cells", "Counted", "Record", "collect", "first_metric", "protocols"]
 
-Record = Mapping[str, Any]
 Cells = Mapping[tuple[str, float], Sequence[Record]]
 
 

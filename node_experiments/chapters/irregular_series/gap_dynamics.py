@@ -156,13 +156,13 @@ class GapFlow(ODEModule):
         left, done, ended = len(state), 0, []
         while left:
             until = steps[left // 2 if left > FEW_ROWS else 0]
-            going_on = steps.index(until)
-            stops = sorted(set(steps[going_on:left]))
-            at = [len(stops)] * going_on + [1 + stops.index(n) for n in steps[going_on:left]]
+            continuing = steps.index(until)
+            stops = sorted(set(steps[continuing:left]))
+            at = [len(stops)] * continuing + [1 + stops.index(n) for n in steps[continuing:left]]
             times = [0, *(stop - done for stop in stops)]
             state = self._solve(state, each[:left], self._in_steps(), times, at)
-            ended.append(state[going_on:])
-            state, left, done = state[:going_on], going_on, until
+            ended.append(state[continuing:])
+            state, left, done = state[:continuing], continuing, until
         return torch.cat(ended[::-1])[order.argsort()]
 
     def _solve(

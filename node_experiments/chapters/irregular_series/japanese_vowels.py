@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import zlib
 from pathlib import Path
 
 import torch
 
 from ...data.ragged import RaggedSeries, ragged
 from ...data.scaling import Scaling
+from ...data.shipped_files import shipped_file
 from ...errors import DataError
 from .forecast_data import ForecastData, forecast_data
 from .settings import JapaneseVowelsConfig
@@ -21,15 +20,6 @@ __all__ = ["japanese_vowels_data", "parse_ts"]
 PACKED = Path(__file__).parent / "japanese_vowels_files"
 LONGEST = 29  # frames of the longest utterance
 FEATURES = tuple(f"LPC cepstrum {i}" for i in range(1, 13))
-
-SHA256 = {
-    "JapaneseVowels_TRAIN.ts.gz": (
-        "db1a95abb817aaa4d3ab941ffc48107d1a4dbca63cf30c739b3a72de7c4e7091"
-    ),
-    "JapaneseVowels_TEST.ts.gz": (
-        "b2defceea4a3b652e3807872472d2d333d9246c05fc0cc7bbbe9494d52c70366"
-    ),
-}
 
 
 def japanese_vowels_data(
@@ -77,18 +67,8 @@ def japanese_vowels_data(
 
 def shipped(name: str) -> tuple[RaggedSeries, list[str]]:
     """Read a file of the package, after a check of its hash."""
-    path = PACKED / name
-    try:
-        packed = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is missing; install node-experiments again") from error
-    if hashlib.sha256(packed).hexdigest() != SHA256[name]:
-        raise DataError(f"{path} is truncated or altered: its hash is not the published file's")
-    try:
-        text = gzip.decompress(packed).decode()
-    except (OSError, EOFError, zlib.error) as error:  # cannot happen if the hash matches
-        raise DataError(f"{path} cannot be unpacked ({error})") from error
-    return parse_ts(text, str(path))
+    path = shipped_file(PACKED, name)
+    return parse_ts(gzip.decompress(path.read_bytes()).decode(), str(path))
 
 
 def parse_ts(text: str, where: str) -> tuple[RaggedSeries, list[str]]:

@@ -59,20 +59,13 @@ class PoissonDynamics(nn.Module):
         hidden, layers: Hidden units and layers of f, which reads all `2 * latent` dimensions.
         augment: Additional dimensions at the end of the state, which evolve with z and are not
             decoded.
-        unit: Unit of the integral of the rates, so that it does not dominate the error norm.
     """
 
-    def __init__(
-        self,
-        latent: int,
-        dim: int,
-        hidden: int,
-        layers: int,
-        augment: int = 0,
-        unit: float = 100,
-    ) -> None:
+    unit = 100.0  # of the integral of the rates, so that it does not dominate the error norm
+
+    def __init__(self, latent: int, dim: int, hidden: int, layers: int, augment: int = 0) -> None:
         super().__init__()
-        self.latent, self.dim, self.unit = latent, dim, unit
+        self.latent, self.dim = latent, dim
         size = 2 * latent + augment
         self.net = tanh_mlp([size, *[hidden] * layers, size])
         self.log_rate = tanh_mlp([latent, hidden, dim])

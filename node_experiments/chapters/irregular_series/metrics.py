@@ -14,7 +14,6 @@ __all__ = [
     "cross_entropy",
     "mean_over_observed",
     "roc_auc",
-    "squared_error",
 ]
 
 
@@ -31,11 +30,6 @@ def mean_over_observed(terms: Tensor, features: Tensor) -> Tensor:
     counts = features.sum(-2)
     means = terms.where(features, terms.new_zeros(())).sum(-2) / counts.clamp(min=1)
     return means.sum(-1) / (counts > 0).sum(-1).clamp(min=1)
-
-
-def squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Elementwise squared error, in squared units of the data; broadcasts."""
-    return (target - predicted).square()
 
 
 def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:

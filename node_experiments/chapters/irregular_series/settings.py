@@ -347,9 +347,7 @@ class SeriesModelConfig:
     classifier_hidden: int = 300  # official_code: units of a hidden layer of the classifier
     reconstruction_weight: float = 1.0  # official_code: of the likelihood in classification
     classification_weight: float = 100.0  # official_code, physionet2012: of the cross-entropy
-    knots: int | None = (
-        None  # choice: intervals in which z is interpolated; 0: not at all; null: automatic
-    )
+    knots: int | None = None  # choice: intervals in which z is interpolated; 0: none; null: auto
     augment: int = 0  # extra dimensions of the ODE that start at zero and are not read
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from .bands import forecast_step, warn_of_uncalibrated_bands
 from .baselines import error_of_mean
 from .calibration import calibrate
 from .forecast_data import ForecastData
-from .metrics import classification_metrics, cross_entropy, mean_over_observed, squared_error
+from .metrics import classification_metrics, cross_entropy, mean_over_observed
 from .settings import SeriesModelConfig
 
 log = logging.getLogger(__name__)
@@ -212,8 +212,9 @@ def likelihoods(model: Any, predicted: Tensor, target: Any) -> Tensor:
 
 def errors(model: Any, predicted: Tensor, target: Any) -> dict[str, Tensor]:
     """Mean squared error and log-likelihood of each series, shape `(..., batch)` each."""
-    squares = mean_over_observed(squared_error(predicted, target.values), target.observed_features)
-    return {"mse": squares, "log_likelihood": likelihoods(model, predicted, target)}
+    squares = (target.values - predicted).square()
+    mse = mean_over_observed(squares, target.observed_features)
+    return {"mse": mse, "log_likelihood": likelihoods(model, predicted, target)}
 
 
 def joined_series(batch: Any) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import with_same_budget
 from ...reports.records import (
     has,
     left_out,
@@ -17,6 +16,7 @@ from ...reports.records import (
     one_per_seed,
     trainings,
     unfinished,
+    with_same_budget,
 )
 
 __all__ = [

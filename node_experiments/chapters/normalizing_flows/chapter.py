@@ -71,9 +71,7 @@ class PointsConfig:
     GROUP: ClassVar[str] = "dataset"
 
     name: str = "two_circles"  # one of those above
-    noise: float = (
-        0.08  # official_code of FFJORD, of circles: its standard deviation, before scale
-    )
+    noise: float = 0.08  # official_code of FFJORD, of circles: standard deviation, before scale
     scale: float = 3.0  # official_code of FFJORD, of circles: factor on all coordinates
     batch_size: int = 512  # official_code, of two circles: points per batch
     batches: int = 100  # choice: batches per epoch

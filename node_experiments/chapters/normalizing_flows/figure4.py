@@ -81,7 +81,7 @@ def figure4(runs: DataFrame) -> ReportTable:
     )
 
 
-def unit_counts(targets: Targets) -> list[int]:
+def unit_counts(targets: Mapping[str, Mapping[tuple[str, int], Any]]) -> list[int]:
     """The numbers of units that occur, sorted."""
     return sorted({n for cells in targets.values() for _, n in cells})
 
@@ -185,7 +185,7 @@ def panels(runs: DataFrame, title: str) -> Figure:
     from .figures_4_and_5 import density_matching_figure
 
     targets = figure_data(runs)
-    return density_matching_figure(targets, drawn_units(targets))
+    return density_matching_figure(targets, unit_counts(targets))
 
 
 def curves(runs: DataFrame, title: str) -> Figure:
@@ -193,7 +193,7 @@ def curves(runs: DataFrame, title: str) -> Figure:
     from .figures_4_and_5 import loss_curves_figure
 
     targets = figure_data(runs)
-    return loss_curves_figure(targets, drawn_units(targets))
+    return loss_curves_figure(targets, unit_counts(targets))
 
 
 def figure_data(runs: DataFrame) -> dict[str, dict[tuple[str, int], dict[str, Any]]]:
@@ -230,8 +230,3 @@ def mean_curve(runs: Sequence[Record]) -> list[tuple[float, float]]:
     ]
     steps = sorted(set.intersection(*map(set, curves)))
     return [(step, fmean(curve[step] for curve in curves)) for step in steps]
-
-
-def drawn_units(targets: dict[str, dict[tuple[str, int], dict[str, Any]]]) -> list[int]:
-    """The numbers of units that are drawn, sorted."""
-    return sorted({n for runs in targets.values() for _, n in runs})

@@ -25,6 +25,7 @@ from .flow_runs import (
     load_panels,
     maximum_likelihood_runs,
     metric_value,
+    metric_values,
     not_counted,
 )
 
@@ -44,14 +45,9 @@ def figure5(runs: DataFrame) -> ReportTable:
                 continue
             seeds = cells[model]
             run = seeds[-1]
-            true = Estimate.of(
-                each["log_likelihood_true/test"]
-                for each in seeds
-                if "log_likelihood_true/test" in each
-            )
-            integral = max(
-                (metric_value(each, "normalization") for each in seeds), key=normalization_error
-            )
+            true = Estimate.of(metric_values(seeds, "log_likelihood_true"))
+            integrals = (metric_value(each, "normalization") for each in seeds)
+            worst = max(integrals, key=lambda integral: abs(integral - 1))
             rows.append(
                 [
                     name,
@@ -61,7 +57,7 @@ def figure5(runs: DataFrame) -> ReportTable:
                     Cell.number(int(run["step"]), ","),
                     cell(seeds, "log_likelihood", 3),
                     None if true is None else Cell.number(true.mean, ".3f"),
-                    Cell.number(integral, ".4f"),
+                    Cell.number(worst, ".4f"),
                 ]
             )
     spread_note = f" {SPREAD}" if has_seeds(datasets) else ""
@@ -92,11 +88,6 @@ def figure5(runs: DataFrame) -> ReportTable:
         ],
         missing="-",
     )
-
-
-def normalization_error(integral: float) -> float:
-    """Distance of the integral of a density from 1."""
-    return abs(integral - 1)
 
 
 def verdicts(datasets: Mapping[str, Mapping[str, Sequence[Record]]]) -> list[str]:

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from pandas import DataFrame
 
 from ...reports.rank_test import SIGNIFICANCE_LEVEL, UNDECIDED
-from ...reports.records import has, most_alike, one_per_seed, trainings, unfinished
+from ...reports.records import (
+    Record,
+    has,
+    most_alike,
+    odd_tags,
+    one_per_seed,
+    trainings,
+    unfinished,
+)
 from ...reports.seed_tests import holm, welch_p
 from ...reports.table import Cell, Estimate
 
@@ -33,10 +41,10 @@ __all__ = [
     "load_panels",
     "maximum_likelihood_runs",
     "metric_value",
+    "metric_values",
     "not_counted",
 ]
 
-Record = Mapping[str, Any]
 MODELS = {"planar_nf": "NF", "planar_cnf": "CNF"}
 SPREAD = (
     "With several seeds: mean ± sample standard deviation (number of seeds); figures show the "
@@ -132,11 +140,7 @@ def not_counted(
         tag: The metric, which may be infinite or NaN.
         where: A description of the runs for the notes, such as `of density matching`.
     """
-    odd = sum(
-        run["status"] == "completed"
-        and f"{tag}/test" in str(run.get("not_finite", "")).split(", ")
-        for run in runs
-    )
+    odd = sum(run["status"] == "completed" and f"{tag}/test" in odd_tags(run) for run in runs)
     what = f"Completed runs {where} whose result is not a finite number, not counted: {odd}."
     counted = [run for seeds in cells for run in seeds]
     return [*unfinished(runs, counted, where), *([what] if odd else [])]
@@ -172,6 +176,11 @@ def load_panels(runs: Iterable[Record]) -> dict[str, NDArray] | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+def metric_values(runs: Iterable[Record], tag: str) -> list[float]:
+    """A metric on test data, of the runs that have it."""
+    return [run[f"{tag}/test"] for run in runs if f"{tag}/test" in run]
 
 
 def metric_value(run: Record, tag: str) -> float:

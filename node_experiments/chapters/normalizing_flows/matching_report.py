@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
 from ...reports.records import group_runs, has, trainings
 from ...reports.table import Cell, Estimate, ReportTable
-from .flow_runs import ONE_SEED, SPREAD, cell, finite_runs, load_panels, metric_value, not_counted
+from .flow_runs import (
+    ONE_SEED,
+    SPREAD,
+    cell,
+    finite_runs,
+    load_panels,
+    metric_value,
+    metric_values,
+    not_counted,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,11 +80,6 @@ def matching_table(runs: DataFrame) -> ReportTable:
         ],
         missing="-",
     )  # fmt: skip
-
-
-def metric_values(runs: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """The values of a test metric, of the runs that have it."""
-    return [run[f"{metric}/test"] for run in runs if f"{metric}/test" in run]
 
 
 def densities(runs: DataFrame, title: str) -> Figure:

@@ -19,7 +19,8 @@ from .grid import log_density_on, square_grid
 
 __all__ = ["FRACTIONS", "flow_panels"]
 
-COARSE = 1e-3
+COARSE = 1e-3  # tolerance of the solves
+SAMPLES = 1000  # drawn points
 FRACTIONS = (0.05, 0.2, 0.4, 0.6, 0.8, 1.0)  # of the time, as in Figure 5
 
 
@@ -28,7 +29,6 @@ def flow_panels(
     data: Any,
     fractions: Sequence[float] = FRACTIONS,
     points: int = 100,
-    samples: int = 1000,
 ) -> dict[str, NDArray]:
     """Arrays in low precision, small enough to be kept with a run.
 
@@ -42,7 +42,7 @@ def flow_panels(
     with torch.no_grad(), solving_coarsely(model):
         first = next(iter(data.test))
         grid = square_grid(data.half_width, points).to(first)
-        noise = torch.randn(samples, model.dim, generator=torch.Generator().manual_seed(0))
+        noise = torch.randn(SAMPLES, model.dim, generator=torch.Generator().manual_seed(0))
         densities = [
             in_255ths(log_density_on(partial(model.log_prob, fraction=fraction), grid))
             for fraction in fractions
@@ -56,7 +56,7 @@ def flow_panels(
         if hasattr(data, "log_density"):
             found["target"] = in_255ths(data.log_density(grid))
         else:
-            found["test"] = in_half_precision(first[:samples])
+            found["test"] = in_half_precision(first[:SAMPLES])
     return found
 
 

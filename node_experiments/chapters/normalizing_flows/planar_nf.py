@@ -73,9 +73,8 @@ class PlanarNF(nn.Module):
         z = self.base_std * noise
         if self.closed_form == "density":
             x = self._invert_layers(z, 0, self.units)
-            return x, normal_log_density(z, self.base_std) + self._apply_layers(x, 0, self.units)[
-                1
-            ]
+            _, change = self._apply_layers(x, 0, self.units)
+            return x, normal_log_density(z, self.base_std) + change
         x, change = self._apply_layers(z, 0, self.units)
         return x, normal_log_density(z, self.base_std) - change
 

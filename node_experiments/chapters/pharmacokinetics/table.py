@@ -8,8 +8,8 @@ from typing import Any
 
 from pandas import DataFrame
 
-from ...reports.budget import with_same_budget
 from ...reports.records import (
+    Record,
     has,
     left_out,
     most_alike,
@@ -17,6 +17,7 @@ from ...reports.records import (
     one_per_seed,
     trainings,
     unfinished,
+    with_same_budget,
 )
 from ...reports.seed_tests import cross_validation_p, describe_comparison, holm
 from ...reports.table import Estimate, ReportTable
@@ -24,7 +25,6 @@ from ...reports.verdicts import epoch_sentence
 
 __all__ = ["collect", "remifentanil_table", "runs_of"]
 
-Record = Mapping[str, Any]
 Folds = Mapping[str, Mapping[int, Sequence[Record]]]
 MECHANISM = "two_compartments"
 MODELS = {

@@ -1,6 +1,7 @@
 import errno
 import gzip
 import hashlib
+import shutil
 
 import pytest
 import torch
@@ -57,6 +58,7 @@ def test_damaged_cache_is_rejected(tmp_path, damage):
 )
 def test_damaged_package_is_rejected(tmp_path, monkeypatch, content, message):
     name = "t10k-labels-idx1-ubyte"
+    shutil.copy(mnist.PACKED / "SHA256SUMS", tmp_path)
     monkeypatch.setattr(mnist, "PACKED", tmp_path)
     monkeypatch.setattr(mnist, "MD5", {name: mnist.MD5[name]})
     if content is not None:

@@ -1,7 +1,6 @@
 """Bands that hold as much of new series as they say: closed forms, and fits to held-out values."""
 
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -67,7 +66,7 @@ def test_a_band_is_widened_until_it_holds_its_share():
     assert band_factor(part, ones, ones, 0.9) == pytest.approx(2, rel=0.05)  # one is there already
     wider = 3 * norm.ppf(0.975) / norm.ppf(0.95)
     assert band_factor(part, ones, zeros, 0.95) == pytest.approx(wider, rel=0.03)
-    exact = replace(part, values=zeros)
+    exact = part._replace(values=zeros)
     assert band_factor(exact, ones, zeros, 0.9) < 0.1  # as narrow as it may become
 
 

@@ -31,7 +31,7 @@ class StormForecast:
     """
 
     def __init__(self, mean: Tensor, batch: Any, scaling: Scaling) -> None:
-        said, truth = (scaling.undo(x.double()) for x in (mean, batch.target.values))
+        predicted, truth = (scaling.undo(x.double()) for x in (mean, batch.target.values))
         self.there = batch.target.mask
         self.lead = batch.target.times.expand(len(batch), -1).double() * (BACK + AHEAD) - BACK
         seen = scaling.undo(batch.observed.values.double())
@@ -43,12 +43,13 @@ class StormForecast:
         back = displacement(self.here, Place(before[..., LATITUDE], before[..., LONGITUDE]))
         self.motion = tuple(-side / PERSISTENCE for side in back)
         everyone = slice(None)
-        self.forecast = self.place_of(everyone, said[..., EAST], said[..., NORTH], self.lead)
+        east, north = predicted[..., EAST], predicted[..., NORTH]
+        self.forecast = self.place_of(everyone, east, north, self.lead)
         none = torch.zeros_like(self.lead)
         self.persistence = self.place_of(everyone, none, none, self.lead)
         self.values = truth
         self.truth = Place(truth[..., LATITUDE], truth[..., LONGITUDE])
-        self.wind, self.wind_truth = said[..., WIND], truth[..., WIND]
+        self.wind, self.wind_truth = predicted[..., WIND], truth[..., WIND]
         self.wind_now = now[..., WIND]
 
     def place_of(self, storms: int | slice, east: Tensor, north: Tensor, lead: Tensor) -> Place:

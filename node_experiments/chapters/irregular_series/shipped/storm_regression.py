@@ -56,8 +56,8 @@ class StormRegression:
 
     def forecast(self, seen: StormForecast, hours: int) -> tuple[Place, Tensor]:
         """Position and wind in knots of each window after `hours`, shapes `(batch, 1)`."""
-        said = predictors(seen, self.meridian) @ self.coefficients[hours]
-        east, north, change = (side.unsqueeze(1) for side in said.unbind(1))
+        predicted = predictors(seen, self.meridian) @ self.coefficients[hours]
+        east, north, change = (side.unsqueeze(1) for side in predicted.unbind(1))
         lead = torch.full_like(east, hours)
         return seen.place_of(slice(None), east, north, lead), seen.wind_now + change
 

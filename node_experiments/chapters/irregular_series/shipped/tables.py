@@ -8,9 +8,9 @@ from typing import Any
 from pandas import DataFrame
 
 from ....reports.records import has
-from ....reports.table import Cell, Estimate, ReportTable
+from ....reports.table import Cell, ReportTable
 from ..counted_runs import Counted, Record, collect, protocols
-from ..tables import MODELS
+from ..tables import MODELS, cell
 from . import LEADS, VITAL_SIGNS
 from .rule_comparisons import Comparisons, paired_errors, values
 
@@ -59,8 +59,7 @@ def births(runs: DataFrame) -> Counted:
 
 def row(label: str, runs: Sequence[Record], metrics: Sequence[str], form: str) -> list[Any]:
     """Table row with the mean and standard deviation of each metric over seeds."""
-    found = (Estimate.of(values(runs, metric)) for metric in metrics)
-    return [label, *(None if each is None else each.cell(form, form, count=1) for each in found)]
+    return [label, *(cell(values(runs, metric), form) for metric in metrics)]
 
 
 def rule_row(
@@ -75,11 +74,8 @@ def rule_row(
     for metric in metrics:
         by_seed = {run.get("seed"): run for run in every if has(run, [f"{metric}/test"])}
         errors = values([*by_seed.values()], metric)
-        estimate = Estimate.of(errors)
-        cell = None if estimate is None else estimate.cell(form, form, count=1)
-        if errors and max(errors) - min(errors) <= 1e-9 * abs(errors[0]):
-            cell = Cell.number(errors[0], form)
-        cells.append(cell)
+        same = errors and max(errors) - min(errors) <= 1e-9 * abs(errors[0])
+        cells.append(Cell.number(errors[0], form) if same else cell(errors, form))
     return [label, *cells]
 
 
@@ -94,19 +90,19 @@ def rule_rows(
         rule_row(label, found, [f"{rule}_{suffix}" for suffix in suffixes], form)
         for rule, label in rules.items()
     ]
-    return [row for row in rows if any(cell is not None for cell in row[1:])]
+    return [row for row in rows if any(entry is not None for entry in row[1:])]
 
 
 def bands(found: Mapping[str, Sequence[Record]]) -> list[ReportTable]:
     """Coverage and CRPS of the predictive bands; no table if no run has these metrics."""
     rows = []
     for name, runs in found.items():
-        estimates = (
-            Estimate.of(values(runs, metric, 100 if "coverage" in metric else 1))
+        entries = [
+            cell(values(runs, metric, 100), ".0f")
+            if "coverage" in metric
+            else cell(values(runs, metric))
             for metric in BANDS
-        )
-        forms = (".0f" if "coverage" in metric else ".3f" for metric in BANDS)
-        entries = [e and e.cell(f, f, count=1) for e, f in zip(estimates, forms, strict=True)]
+        ]
         if any(entries):
             rows.append([LABELS[name], *entries])
     if not rows:
@@ -163,10 +159,9 @@ def storm_births_table(runs: DataFrame) -> ReportTable:
     """Table of likelihoods of half of a season's births, by rates inferred from the other half."""
     counted = births(runs)
     kept = counted.runs
-    rows = []
-    for name, label in BIRTH_RULES.items():
-        estimate = Estimate.of(values(kept, f"held_out_nll{name}"))
-        rows.append([label, estimate and estimate.cell(".2f", ".2f", count=1)])
+    rows = [
+        row(label, kept, [f"held_out_nll{name}"], ".2f") for name, label in BIRTH_RULES.items()
+    ]
     tests = Comparisons("seasons", LABELS)
     for name, label in BIRTH_RULES.items():
         if name and values(kept, f"held_out_nll{name}"):
