@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from ....data.shipped_files import shipped_file
@@ -39,7 +40,8 @@ def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
         DataError: As in `user_file` and `read_table`, or `shipped_path` for the shipped file.
     """
     if settings.path is None:
-        path, table = shipped_path(name), shipped_table(name)
+        # Messages name it without the folder in which the package is installed.
+        path, table = shipped_path(name), replace(shipped_table(name), source=name)
     else:
         path = user_file(settings)
         table = read_as_written(path, settings)
