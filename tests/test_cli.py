@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -15,6 +16,7 @@ import torch
 from node_experiments.chapters.irregular_series.shipped import MimicDemoConfig, PBCSeqConfig
 from node_experiments.cli import main as cli
 from node_experiments.cli import report
+from node_experiments.cli.help import experiment_list
 from node_experiments.cli.setting_comments import comments
 from node_experiments.cli.streams import BROKEN_PIPE
 from node_experiments.config import RunConfig
@@ -30,6 +32,12 @@ def one_line(err):
     assert len(lines) == 1, err
     assert "Traceback" not in err
     return lines[0]
+
+
+def test_the_list_is_as_wide_as_the_terminal():
+    found = experiment_list("ode", [Path("configs")], 80)
+    assert "checkpoint=pretrained:spirals_latent_ode" in found
+    assert max(map(len, found.splitlines())) <= 80
 
 
 def test_help_shows_examples_and_choices_without_torch():

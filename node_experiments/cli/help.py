@@ -157,7 +157,8 @@ def experiment_list(word: str, folders: Iterable[Path], width: int | None = None
     starts = re.compile(rf"(?<![^\W_]){re.escape(word)}", re.IGNORECASE)
     found = [row for row in rows if starts.search(" ".join(row))]
     found = found or [row for row in rows if word.lower() in " ".join(row).lower()]
-    shipped = [line for line in pretrained_list() if word.lower() in line.lower()]
+    trained = [row for row in pretrained_list() if word.lower() in " ".join(row).lower()]
+    shipped = [line for name, result in trained for line in hanging(f"{name}  ", result, width)]
     if shipped and not found:
         return "\n".join(shipped)
     if not found:
@@ -191,15 +192,17 @@ def hanging(start: str, text: str, width: int | None) -> list[str]:
     return [start + first, *(" " * len(start) + line for line in rest)]
 
 
-def pretrained_list() -> list[str]:
-    """One line for each trained model that ships with the package: its name and test result."""
-    lines = []
+def pretrained_list() -> list[tuple[str, str]]:
+    """Name and test result of each trained model that ships with the package."""
+    rows = []
     for name, folder in pretrained_runs().items():
         result = read_result(folder)
         if result is not None:
             outcome = outcome_of_test(result.found)
-            lines.append(f"checkpoint={PRETRAINED}{name}  protocol={result.protocol}, {outcome}")
-    return lines
+            rows.append(
+                (f"checkpoint={PRETRAINED}{name}", f"protocol={result.protocol}, {outcome}")
+            )
+    return rows
 
 
 def sample_text(dataset: str, name: str) -> str:

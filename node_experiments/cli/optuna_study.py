@@ -14,7 +14,7 @@ from omegaconf import DictConfig, read_write
 
 from ..config import ConfigError
 from ..config.run import NOT_HASHED, NOT_HASHED_OF_TRAINER
-from ..runner.messages import console
+from ..runner.messages import show
 
 __all__ = ["ResumeStudy", "check_study"]
 
@@ -57,7 +57,7 @@ class ResumeStudy(Callback):
         with read_write(config.hydra):
             sweeper.n_trials = lacking
         if lacking == 0:
-            console.print(f"study {sweeper.study_name} is complete; for more, raise its n_trials")
+            show(f"study {sweeper.study_name} is complete; for more, raise its n_trials")
             Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:

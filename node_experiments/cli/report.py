@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -92,6 +93,7 @@ def parser() -> Parser:
     parser = Parser(
         prog="node-report",
         description="Tables, figures and pages from the directories of runs.",
+        epilog=f"Results of papers beside ours, each a COMMAND: {', '.join(TABLES)}",
         parents=[places],
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -129,14 +131,24 @@ def parser() -> Parser:
     for name in TABLES:
         if name in commands.choices:
             continue  # a table of another package that is named like a command
-        command = add(name, show_table, f"published results beside ours; short for table {name}")
-        command.set_defaults(name=name)
+        # Without a help, which would be the same line for each; the epilog lists them.
+        command = commands.add_parser(
+            name, description=f"Short for: table {name}", parents=[places]
+        )
+        command.add_argument(
+            "--format", choices=FORMATS, help="as text instead of on the terminal"
+        )
+        command.set_defaults(command=show_table, name=name)
     return parser
 
 
 def list_runs(asked: argparse.Namespace) -> None:
     """node-report list."""
-    publish(runs_table(all_runs(asked)), asked.format)
+    table = runs_table(all_runs(asked))
+    if asked.format is None and Console().is_terminal:
+        # The folders are named after the choices, which would take ten lines of each run.
+        table = replace(table, frame=table.frame.drop(columns="choices"))
+    publish(table, asked.format)
 
 
 def show_table(asked: argparse.Namespace) -> None:

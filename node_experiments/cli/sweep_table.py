@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..reports.records import not_finite, one_per_seed, records
 from ..reports.render import print_table
 from ..reports.table import ReportTable
 from ..reports.verdicts import epoch_sentence
+from ..runner.messages import show
 from ..runs.frame import frame_of, run_row
 from ..runs.jobs import Job, read_jobs
 
@@ -25,12 +27,7 @@ def print_summary(folder: Path) -> int:
     print_table(console, summary(jobs, str(folder)))
     failed = [(job, run) for job, run in jobs if run["status"] != "completed"]
     for job, run in failed:
-        console.print(
-            f"job {job.job} {job.overrides} {run['status']}: {run.get('reason') or ''}",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        show(f"job {job.job} {job.overrides} {run['status']}: {run.get('reason') or ''}")
     return 1 if failed else 0
 
 
@@ -49,11 +46,21 @@ def summary(jobs: list[tuple[Job, dict[str, Any]]], title: str) -> ReportTable:
     columns = {tag: (tag, 1.0, ".4f") for tag in metrics}
     columns |= {tag: column for tag, column in COLUMNS.items() if any(tag in run for run in runs)}
     rows = [
-        [job.job, job.overrides, run["status"], *measured([run], columns)] for job, run in jobs
+        [job.job, in_words(job.varied), run["status"], *measured([run], columns)]
+        for job, run in jobs
     ]
     headings = ["job", "overrides", "status", *(heading for heading, _, _ in columns.values())]
     notes = [*filter(None, [epoch_sentence(runs)])]
     return ReportTable.of(title, headings, rows, notes=notes, more=means(jobs, columns))
+
+
+def in_words(varied: Mapping[str, str]) -> str:
+    """Overrides as on the command line, so that lines break between them.
+
+    >>> in_words({"solver": "rk4", "seed": "0"})
+    'solver=rk4 seed=0'
+    """
+    return " ".join(f"{name}={value}" for name, value in varied.items())
 
 
 def means(
@@ -62,9 +69,9 @@ def means(
     """Table of means over seeds, by the other overrides; an empty list if no seed varied."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for job, run in jobs:
-        others = [f"{name}={value}" for name, value in job.varied.items() if name != "seed"]
+        others = {name: value for name, value in job.varied.items() if name != "seed"}
         if run["status"] == "completed":
-            groups.setdefault(" ".join(others), []).append(run)
+            groups.setdefault(in_words(others), []).append(run)
     seeds = {name: one_per_seed(found) for name, found in groups.items()}
     if max(map(len, seeds.values()), default=0) < 2:
         return []

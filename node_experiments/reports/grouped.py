@@ -96,7 +96,7 @@ def of_one_mode(runs: Sequence[Record], title: str) -> ReportTable:
     if repeated := len(completed) - len(counted):
         notes.append(
             f"{repeated} of {len(runs)} runs repeat a seed with the same settings, or evaluate "
-            "the same network again, and are not counted: the last one is"
+            "the same network again: only the last one is counted"
         )
     if left_out := len(runs) - len(completed):
         notes.append(f"{left_out} of {len(runs)} runs are not completed and not counted.")

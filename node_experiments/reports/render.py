@@ -7,15 +7,19 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from textwrap import wrap
 from typing import Any
 
 import pandas
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 from .table import Cell, ReportTable
 
 __all__ = ["FORMATS", "print_table", "table_html"]
+
+UNBOUNDED = 10_000  # width at which every table fits
 
 
 def all_tables(table: ReportTable) -> Iterator[ReportTable]:
@@ -169,19 +173,43 @@ def markup(text: str) -> str:
 
 def print_table(console: Console, table: ReportTable) -> None:
     """Draw a table and its further tables on the terminal."""
-    for each in all_tables(table):
-        drawn = RichTable(title=each.title, title_justify="left")
-        for heading, right in zip(each.headings, each.numeric(), strict=True):
-            drawn.add_column(
-                heading.replace("[", "\\["), overflow="fold", justify="right" if right else "left"
-            )
-        for row in each.texts():
-            drawn.add_row(*(text.replace("[", "\\[") for text in row))
-        console.print(drawn)
+    for place, each in enumerate(all_tables(table)):
+        if place > 0:
+            console.print()
+        drawn = draw(each)
+        unbounded = console.options.update_width(UNBOUNDED)
+        if console.measure(drawn, options=unbounded).maximum > console.width:
+            drawn = draw(each, narrow=True)
+        console.print(Text(each.title, "table.title"))
+        if drawn.rows or not each.notes:
+            console.print(drawn)
         for sentence in filter(None, (each.caption, *each.notes)):
-            console.print(
-                sentence.replace("**", "").replace("`", ""), markup=False, highlight=False
-            )
+            console.print(Text(sentence.replace("**", "").replace("`", "")))
+
+
+def draw(table: ReportTable, narrow: bool = False) -> RichTable:
+    """A table for the terminal.
+
+    Args:
+        narrow: Break headings that are wider than their columns, and leave out margins and empty
+            columns, so that fewer words are cut.
+    """
+    drawn = RichTable(padding=(0, 0 if narrow else 1))
+    rows, right = table.texts(), table.numeric()
+    places = []
+    for place, heading in enumerate(table.headings):
+        widest = max((len(row[place]) for row in rows), default=0)
+        if narrow and not widest:
+            continue
+        places.append(place)
+        lines = wrap(heading, max(1, widest), break_long_words=False) if narrow else [heading]
+        # As Text, since in strings [...] is markup and :x: an emoji.
+        drawn.add_column(
+            Text("\n".join(lines)), overflow="fold", justify="right" if right[place] else "left"
+        )
+    for row in rows:
+        drawn.add_row(*(Text(row[place]) for place in places))
+    return drawn
 
 
 def pairs(table: ReportTable) -> list[list[tuple[Any, str]]]:

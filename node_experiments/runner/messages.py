@@ -7,10 +7,12 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import TextWrapper
 
 from rich.console import Console
+from rich.text import Text
 
-from ..runs.result import Findings, RunResult
+from ..runs.result import Findings, RunResult, Tested
 
 __all__ = [
     "GROUPS",
@@ -20,6 +22,7 @@ __all__ = [
     "log_to_console",
     "outcome_of_test",
     "report",
+    "show",
 ]
 
 GROUPS = (
@@ -75,12 +78,12 @@ def report(result: RunResult, folder: Path, job: str = "", skipped: bool = False
         line = f"{name} {how}{': ' if found else ''}{found}\n{folder}"
         if result.mode == "figure3":
             line += f"\nits verdicts and numbers: node-report --outputs {folder} figure3"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        show(line)
     elif result.status == "interrupted":
         resumable = result.mode == "train"
         then = f"resume it with resume={folder}" if resumable else "run the same command again"
         line = f"{name} {result.reason}; {then}"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        show(line)
     else:
         prefix = f"{job}: " if job else ""
         again = "was run before: " if skipped else ""
@@ -111,12 +114,22 @@ def outcome_of_test(found: Findings) -> str:
         return ""
     line = f"test {', '.join(numbers)}"
     if found.tested is not None:
-        line += f" on {found.tested.count} {found.tested.unit}"
+        line += f" on {counted(found.tested)}"
     line += coverage_phrase(found)
     if (saved := found.of_checkpoint) is not None:
         of_epoch = "" if saved.epoch is None else f" of epoch {saved.epoch}"
         return f"{line} with the weights{of_epoch} in {saved.file}"
     return f"{line} {found.epoch_phrase()}".rstrip()
+
+
+def counted(tested: Tested) -> str:
+    """Number of samples with their unit.
+
+    >>> counted(Tested(1)), counted(Tested(10000, "images"))
+    ('1 sample', '10000 images')
+    """
+    unit = tested.unit.removesuffix("s") if tested.count == 1 else tested.unit
+    return f"{tested.count} {unit}"
 
 
 def coverage_phrase(found: Findings) -> str:
@@ -131,6 +144,15 @@ def coverage_phrase(found: Findings) -> str:
         return "" if beyond is None else f", 90 % band covers {beyond} beyond the observations"
     further = "" if beyond is None else f" ({beyond} beyond the observations)"
     return f", 90 % band covers {within}{further}"
+
+
+def show(text: str) -> None:
+    """Print text; on a terminal, its lines break between words, and paths stay whole."""
+    if console.is_terminal:
+        wrapper = TextWrapper(console.width, break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(map(wrapper.fill, text.split("\n")))
+    # As Text, since in a string [...] is markup and :x: an emoji.
+    console.print(Text(text), soft_wrap=True)
 
 
 def complain(message: str) -> int:
@@ -163,4 +185,4 @@ class ConsoleHandler(logging.Handler):
         if in_one_line is not None and console.is_terminal:
             text = in_one_line(console.width)
         with suppress(OSError):  # a closed terminal must not end the run
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            show(text)

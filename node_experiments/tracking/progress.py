@@ -32,9 +32,8 @@ class EpochLines(Callback):
         parts = {"epoch": f"epoch {trainer.epoch}/{trainer.epochs}"}
         for split in ("train", "validation", "test"):
             if f"loss/{split}" in metrics:
-                loss, value = metrics[f"loss/{split}"], metrics.get(f"{name}/{split}")
-                text = f"{split} loss {loss:.4f}"
-                parts[split] = text if value is None else f"{text} {name} {value:.4f}"
+                numbers = {key: metrics.get(f"{key}/{split}") for key in ("loss", name)}
+                parts[split] = " ".join([split, *texts(numbers)])
         if "nfe/forward" in metrics:
             parts["nfe"] = f"NFE {metrics['nfe/forward']:.1f} + {metrics['nfe/backward']:.1f}"
         parts["speed"] = f"{1 / metrics['time/step_seconds']:.2f} steps/s"
@@ -223,13 +222,20 @@ def numbers_of(trainer: Trainer) -> list[str]:
     window, name = trainer.window, trainer.task.metric
     if "loss/train" not in window:
         return []
-    numbers = [f"loss {window['loss/train']:.4f}"]
-    if f"{name}/train" in window:
-        numbers.append(f"{name} {window[f'{name}/train']:.4f}")
+    numbers = texts({key: window.get(f"{key}/train") for key in ("loss", name)})
     numbers.append(f"{1 / window['time/step_seconds']:.2f} steps/s")
     if solve_statistics(trainer.model):
         numbers.append(f"NFE {window['nfe/forward']:.0f}+{window['nfe/backward']:.0f}")
     return numbers
+
+
+def texts(numbers: Mapping[str, float | None]) -> list[str]:
+    """Numbers behind their names, as far as they are there.
+
+    >>> texts({"loss": 0.51234, "accuracy": None})
+    ['loss 0.5123']
+    """
+    return [f"{name} {value:.4f}" for name, value in numbers.items() if value is not None]
 
 
 def duration(seconds: float | None) -> str:

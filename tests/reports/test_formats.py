@@ -173,6 +173,24 @@ def test_the_terminal_shows_it_without_markup(capsys, name):
     assert "`" not in out
 
 
+def test_a_narrow_terminal_cuts_no_word_that_fits():
+    headings = ["job", "overrides", "status", "seconds per step", "evaluations forward", "reason"]
+    rows = [["0", "solver.num_steps=4 solver=euler", "completed", 0.3654, 4, None]]
+    table = ReportTable.of("a title that stays on one line", headings, rows)
+    drawn = io.StringIO()
+    print_table(Console(file=drawn, width=60), table)
+    words = set(re.findall(r"[\w.=/]+", drawn.getvalue()))
+    assert words >= {word for heading in headings[:-1] for word in heading.split()}
+    assert words >= {"solver.num_steps=4", "solver=euler", "completed", "0.3654"}
+    assert "reason" not in words  # nothing is in this column
+
+
+def test_a_title_may_be_wider_than_its_table():
+    drawn = io.StringIO()
+    print_table(Console(file=drawn, width=60), ReportTable.of("title and more", ["n"], [[1]]))
+    assert drawn.getvalue().startswith("title and more\n")
+
+
 def odd_table():
     """A table of all kinds of entries, with everything that a format may trip over."""
     found = Estimate.of([0.1, 0.3])
@@ -186,6 +204,11 @@ def odd_table():
 
 def test_special_characters_and_missing_values_survive():
     table = odd_table()
+    drawn = io.StringIO()
+    names = ReportTable.of(":x: [b]", ["a:100:", "[red]"], [[":on:", "[/b]"]], notes=["[i] :ok:"])
+    print_table(Console(file=drawn, width=80), names)
+    for text in (":x: [b]", "a:100:", "[red]", ":on:", "[/b]", "[i] :ok:"):
+        assert text in drawn.getvalue()
     frame = pandas.read_csv(io.StringIO(FORMATS["csv"](table)))
     assert frame["text"][0] == "a|b & 50% of $x_1$ \\ {#} ~^<é>"
     assert frame["L^2"].tolist() == [pytest.approx(0.2), 1234]

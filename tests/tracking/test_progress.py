@@ -62,6 +62,18 @@ def test_the_line_of_an_epoch_is_one_line(width, monkeypatch):
     assert ("train loss" in line) == ("test loss" in line) == (width == 140)
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_messages_break_between_words_and_paths_stay_whole(terminal, monkeypatch):
+    shown = io.StringIO()
+    console = Console(file=shown, width=20, force_terminal=terminal)
+    monkeypatch.setattr(messages, "console", console)
+    messages.show("folder [a] of :x: in /a/path/of/many/characters and\n  a row\n")
+    # A log file has one line, so that a search finds it.
+    gap = "\n" if terminal else " "
+    path = f"{gap}/a/path/of/many/characters{gap}"
+    assert shown.getvalue() == f"folder [a] of :x: in{path}and\n  a row\n\n"
+
+
 def test_a_bar_is_as_full_as_the_training_is():
     line = progress_line(140, "epoch 1/2", 50, 100, "0:00:01", [], "0:00:01")
     assert line.plain.count("━") == 24

@@ -54,6 +54,6 @@ def population_figures(trainer: Trainer) -> dict[str, Figure]:
                     axis.set_ylabel(f"{name} pelts (thousands)")
         figure.suptitle(
             "circles: record; lines: median of an ensemble fitted to the white part; bands: 90 % "
-            "of it; error: root mean square of logarithms in the grey part", fontsize=10,
+            "of it;\nerror: root mean square of logarithms in the grey part", fontsize=10,
         )  # fmt: skip
     return {"populations": figure}

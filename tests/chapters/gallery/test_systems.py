@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from node_experiments.chapters.gallery import swing_up_figures
 from node_experiments.chapters.gallery.hare_lynx import HARE, LYNX, pelt_data
@@ -196,6 +197,15 @@ def test_half_precision_leaves_the_target_whole():
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
+def saved_with_whole_title(figure, *args, save=Figure.savefig, **options):
+    """Save a figure whose title must not be cut off at its sides."""
+    save(figure, *args, **options)
+    if figure.get_suptitle():
+        title = figure._suptitle.get_window_extent()
+        assert title.x0 >= 0
+        assert title.x1 <= figure.bbox.x1
+
+
 @pytest.mark.figures
 @pytest.mark.parametrize(
     ("experiment", "figure", "more"),
@@ -212,6 +222,7 @@ def test_half_precision_leaves_the_target_whole():
 )
 def test_one_command_draws_it(node_run, monkeypatch, experiment, figure, more):
     monkeypatch.setattr(swing_up_figures, "FRAMES", 5)
+    monkeypatch.setattr(Figure, "savefig", saved_with_whole_title)
     few = ("protocol=smoke", "trainer.threads=1", "trainer.epochs=1")
     result = node_run(f"experiment={experiment}", *few, *more)
     assert result.code == 0, result.err

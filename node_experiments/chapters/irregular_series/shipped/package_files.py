@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ....data.shipped_files import shipped_file
@@ -44,7 +45,9 @@ def own_or_shipped(settings: CSVConfig, name: str) -> tuple[TableFile, str]:
         DataError: As in `user_file` and `read_table`, or `shipped_path` for the shipped file.
     """
     if settings.path is None:
+        # Messages name it without the folder in which the package is installed.
         files, table = [shipped_path(name)], shipped_table(name)
+        table = replace(table, source=name, files=None)
     else:
         files = user_files(settings)
         table = read_as_written(user_file(settings), settings)

@@ -39,6 +39,8 @@ def summary(columns: Columns, seen: Measurements) -> str:
         for name, values in zip(columns.features[:SHOWN], seen.values.T, strict=False)
         if not np.isnan(values).all()
     ]
+    if (more := len(columns.features) - SHOWN) > 0:
+        ranges.append(f"and {more} more")
     return "; ".join([*parts, ", ".join(ranges)])
 
 
