@@ -95,10 +95,11 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     frame["series"] = names_of_series(table, form)
     nonempty_column(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)
+    variables = None if variable not in names else table.text(str(variable))
     if columns.time_kind == "clock":
-        warn_of_midnight(table, frame["series"], frame["time"])
+        warn_of_midnight(table, frame["series"], frame["time"], variables)
     elif columns.time_kind == "date":
-        warn_of_clock_change(table, frame["series"], frame["time"])
+        warn_of_clock_change(table, frame["series"], frame["time"], variables)
     frame["label"] = None if form.label_column is None else labels_of_rows(table, form)
     by_series = {} if form.label_per == "time" else labels_of_series(table, frame)
     if variable is None:
