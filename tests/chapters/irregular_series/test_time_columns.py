@@ -555,3 +555,10 @@ def test_clocks_set_back_are_noticed_in_a_table_sorted_by_variable(tmp_path, cap
     with caplog.at_level(logging.WARNING):
         read_training_table(read_user_table(config), config)
     assert "if clocks were set back here" in caplog.text
+
+
+def test_quarters_of_a_later_table_are_said_to_be_read_as_months(caplog):
+    frame = pd.DataFrame({"series": "a", "time": [f"{y}-{q}" for y, q in QUARTERS], "hr": 1.0})
+    form = TableFormat()
+    read_measurements(TableFile.of(frame), form, Columns(("hr",), time_kind="date"))
+    assert "read as the months January to April" in caplog.text

@@ -12,7 +12,6 @@ import pandas as pd
 from ....data.table_file import TableFile
 from ....errors import DataError, Faults
 from .dates_in_order import warn_of_dates_in_order
-from .misread_dates import warn_of_misread_dates
 from .numeric_dates import warn_of_numeric_dates
 from .separate_dates import check_separate_dates
 from .table_cells import (
@@ -123,7 +122,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
 def check_times(
     table: TableFile, form: TableFormat, kind: str, times: pd.Series, others: Sequence[str]
 ) -> None:
-    """Reject or warn of dates that may be misread, and of times split over two columns.
+    """Reject or warn of dates that are written as numbers, and of times split over two columns.
 
     Args:
         times: Times as `times_of` reads them.
@@ -132,8 +131,6 @@ def check_times(
     if kind == "number":
         warn_of_numeric_dates(table, form, times)
         warn_of_dates_in_order(table, form, times)
-    else:
-        warn_of_misread_dates(table, form, times)
     check_separate_dates(table, form, kind, times, [n for n in others if not is_index(n)])
 
 
