@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ...config.checks import first_names
 from ...nn.likelihoods import gaussian_log_likelihood
 from ...training.task import Baseline
 from .band_scores import band_scores, held_out_forecasts
@@ -146,6 +147,12 @@ class SeriesTask:
                 "there is no table of errors, since nothing of the test series is hidden: mse is "
                 "of values that were read; to test how gaps are filled, set "
                 "dataset.observed_fraction=0.5"
+            )
+        elif lacking := [name for name in data.features if name not in table.index]:
+            log.warning(
+                "the table of errors lacks %s: the test series have no value of it that is hidden "
+                "from the model",
+                first_names(lacking),
             )
         return table
 

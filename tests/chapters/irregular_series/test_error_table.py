@@ -120,6 +120,15 @@ def test_a_checkpoint_that_does_not_tell_the_training_mean_computes_it(tmp_path,
         np.testing.assert_allclose(old.mean, new.mean, atol=1e-5)
 
 
+def test_a_feature_without_a_hidden_test_value_is_named(node_run, tmp_path):
+    rows = patients()
+    rows.loc[rows["time"] > 20, "temp"] = np.nan
+    rows.to_csv(tmp_path / "patients.csv", index=False)
+    done = node_run("experiment=csv_gru_d", "dataset.path=patients.csv", *TINY)
+    assert done.code == 0, done.err
+    assert "the table of errors lacks temp: the test series have no value" in done.out + done.err
+
+
 def two_paces(count, seed):
     """Waves that are observed every quarter of a unit up to 10, and every two units after that."""
     draw = np.random.default_rng(seed)

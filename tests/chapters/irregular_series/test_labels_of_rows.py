@@ -170,3 +170,19 @@ def test_labels_beside_values_of_the_same_time_are_joined(tmp_path):
     _, _, seen = read_training_table(read_user_table(settings), settings)
     assert len(seen.times) == len(table)
     assert sum(label != "" for label in seen.labels) == 90
+
+
+@pytest.mark.parametrize("code", ["-1", "stage:-1"])
+def test_codes_of_labels_are_compared_as_numbers(tmp_path, caplog, code):
+    """A column with empty cells is written as 0.0, 1.0 and -1.0 by pandas."""
+    table = scored()
+    known = table["stage"] != ""
+    table["stage"] = table["stage"].map({"x": 0.0, "y": 1.0})
+    table.loc[known & (table.index % 5 == 0), "stage"] = -1.0
+    unknown = int((table["stage"] == -1).sum())
+    found = csv_data(settings_of(tmp_path, table))
+    assert "'-1' of 'stage' is read as a class; if it means that the class is un" in caplog.text
+    assert sum(part["-1"] for part in found.class_counts.values()) == unknown
+    counts = csv_data(settings_of(tmp_path, table, missing=[code])).class_counts
+    assert set(counts["train"]) == {"0", "1"}
+    assert sum(map(sum, (part.values() for part in counts.values()))) == known.sum() - unknown

@@ -162,3 +162,10 @@ def test_a_first_line_of_data_is_no_row_of_times(tmp_path, head):
 def test_numbered_features_are_no_times(tmp_path, head):
     said = message(tmp_path, rows(head))
     assert "melt" not in said
+
+
+def test_a_plate_with_a_column_for_each_well_is_to_be_melted(tmp_path):
+    wells = [f"{row}{column}" for row in "AB" for column in range(1, 9)]
+    lines = [",".join(["Time", *wells]), *(f"0:{m:02d}:00" + ",0.1" * 16 for m in range(0, 60, 5))]
+    said = message(tmp_path, "\n".join([*lines, ""]), time_column="Time")
+    assert "pandas' table.melt(['Time'], var_name='series') makes such a table" in said

@@ -279,3 +279,23 @@ def test_a_row_of_totals(tmp_path, caplog, name):
     assert not [each for each in said if "rather than a series" in each]
     said, _, _ = said_of(tmp_path, caplog, "series,time,x", [*rows, (f"{name} 7", 0, 1)])
     assert not [each for each in said if "rather than a series" in each]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"), [("Quality", "Good", "Bad"), ("hr_qc", 1, 4), ("catflags", 0, 32768)]
+)
+def test_flags_of_values_are_named(tmp_path, caplog, name, good, bad):
+    def rows(flags):
+        return [(f"s{n % 6}", n // 6, x, flags[n % 7 == 0]) for n, x in enumerate(values())]
+
+    said, _, _ = said_of(tmp_path, caplog, f"series,time,x,{name}", rows((good, bad)))
+    assert [each for each in said if f"{name!r} may say which values are bad" in each]
+    said, _, _ = said_of(tmp_path, caplog, f"series,time,x,{name}", rows((good, good)))
+    assert not [each for each in said if "may say which values are bad" in each]
+
+
+def test_a_column_that_tells_sensors_apart_is_named_beside_several_features(tmp_path, caplog):
+    rows = [(f"s{n % 6}", n // 6, x, x / 100, "gr"[n // 6 % 2]) for n, x in enumerate(values())]
+    said, _, _ = said_of(tmp_path, caplog, "series,time,mag,magerr,filter", rows)
+    (line,) = (each for each in said if "the words of 'filter' change within series" in each)
+    assert "set dataset.variable_column=filter dataset.value_column=mag" in line

@@ -69,6 +69,8 @@ def test_numbers_that_can_only_be_dates_are_rejected(tmp_path, caplog, times, fo
         (["9.44", "9.51", "9.58", "10.05"], 0.47, "with a colon, such as 09:45"),
         (["1990.10", "1990.11", "1990.12", "1991.01"], 0.89, "write dates, such as 2024-03"),
         (["202450", "202451", "202452", "202501"], 49, "write the first day of each week"),
+        (["20193", "20194", "20201", "20202"], 7, "write the first day of each quarter"),
+        (["2019.3", "2019.4", "2020.1", "2020.2"], 0.7, "write the first day of each quarter"),
         (["2403310939", "2403310948", "2403310957", "2403311006"], 49, "'%y%m%d%H%M'"),
         (["240331093000", "240331093100", "240331093200"], 100, "'%y%m%d%H%M%S'"),
         # Irregular, of 2019 and 2020.
@@ -496,3 +498,67 @@ def test_the_log_shows_what_was_read(tmp_path, caplog, times, shown):
         config = CSVConfig(path=str(tmp_path / "t.csv"))
         read_training_table(read_user_table(config), config)
     assert f"12 series, {shown} (medians); hr from 70 to 81" in caplog.text
+
+
+QUARTERS = [(year, quarter) for year in range(2018, 2022) for quarter in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("form", ["{}-{}", "{}/0{}", "{} {}", "{}0{}"])
+def test_quarters_that_are_read_as_months_are_said(tmp_path, caplog, form):
+    settings = {} if form != "{}0{}" else {"time_format": "%Y%m"}
+    times = [form.format(*quarter) for quarter in QUARTERS]
+    said, _, _ = of_times(tmp_path, caplog, times, **settings)
+    (line,) = (each for each in said if "January to April" in each)
+    assert "write the first day of each" in line
+    whole = [f"{year}-{month:02d}" for year in (2018, 2019, 2020) for month in range(1, 13)]
+    said, _, _ = of_times(tmp_path, caplog, whole)
+    assert not said
+
+
+@pytest.mark.parametrize(
+    "cell", ["2019Q3", "2019-Q3", "Q3/2019", "3q2019", "3Q19", "2019:3", "2019:Q3", "FY2019-H1"]
+)
+def test_quarters_that_cannot_be_read_are_recognised(tmp_path, caplog, cell):
+    with pytest.raises(DataError, match="write the first day of each week, month or quarter"):
+        of_times(tmp_path, caplog, [cell])
+
+
+def test_years_and_months_with_a_colon_are_said_to_be_read_as_durations(tmp_path, caplog):
+    said, _, _ = of_times(tmp_path, caplog, ["1999:11", "1999:12", "2000:01"])
+    assert "the time 1999:11 is read as hours and minutes; if it is a year" in said[0]
+    said, _, _ = of_times(tmp_path, caplog, ["1999:10", "1999:30", "1999:50"])
+    assert not said
+
+
+def test_years_of_two_digits_in_a_later_century_are_said(tmp_path, caplog):
+    years = range(1960, 1980)
+    times = [f"1/{month}/{year % 100}" for year in years for month in (1, 7)]
+    said, _, _ = of_times(tmp_path, caplog, times, time_format="%d/%m/%y")
+    (line,) = said
+    assert "1/7/68 is a day of 2068" in line
+    assert "if it is of 1968, write years with four digits" in line
+    said, _, _ = of_times(tmp_path, caplog, times[20:], time_format="%d/%m/%y")
+    assert not said
+
+
+def test_clocks_set_back_are_noticed_in_a_table_sorted_by_variable(tmp_path, caplog):
+    utc = pd.date_range("2024-10-26 21:00", periods=8, freq="37min", tz="UTC")
+    rows = [
+        (local, name)
+        for name, shift in (("flow", 0), ("level", 5))
+        for local in (utc + pd.Timedelta(minutes=shift)).tz_convert("Europe/Berlin")
+    ]
+    lines = [f"p{n:02d},{t:%Y-%m-%d %H:%M},{name},{60 + n + k % 5}"
+             for n in range(12) for k, (t, name) in enumerate(rows)]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(["series,time,variable,value", *lines, ""]))
+    config = CSVConfig(path=str(tmp_path / "t.csv"))
+    with caplog.at_level(logging.WARNING):
+        read_training_table(read_user_table(config), config)
+    assert "if clocks were set back here" in caplog.text
+
+
+def test_quarters_of_a_later_table_are_said_to_be_read_as_months(caplog):
+    frame = pd.DataFrame({"series": "a", "time": [f"{y}-{q}" for y, q in QUARTERS], "hr": 1.0})
+    form = TableFormat()
+    read_measurements(TableFile.of(frame), form, Columns(("hr",), time_kind="date"))
+    assert "read as the months January to April" in caplog.text

@@ -25,7 +25,8 @@ UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.
 VALUES = re.compile(r".*(result|value|valuenum|wert|ergebnis|reading|measure).*", re.IGNORECASE)
 IDS = re.compile(
     r"(?i:(.*[\W_])?(id|code|key)|(item|param|parameter|variable)(id|no|nr)?"
-    r"|(sensor|channel|probe|replicate|trial|electrode)([\W_]?(id|no|nr))?)"
+    r"|(sensor|channel|probe|replicate|trial|electrode|plate|tag|filter|(pass)?band|f)"
+    r"([\W_]?(id|no|nr|name))?)"
     r"|.*[a-z](ID|Id|Code)"
 )
 MAX_ROWS = 20_000
@@ -111,6 +112,19 @@ def warn_of_scales(
                 value_of(differ),
                 name,
                 settings_of(name, value_of(differ)),
+            )
+            return
+    for name in not_units:
+        if IDS.fullmatch(name):
+            log.warning(
+                "%s: the words of %r change within series, and are not read; if they name the "
+                "variable of each value of %r, as in a long table, %s; if they tell several "
+                "series apart, join them with %r",
+                table.source,
+                name,
+                value_of(columns.features),
+                settings_of(name, value_of(columns.features)),
+                form.series_column,
             )
             return
     for name in names:

@@ -19,6 +19,7 @@ from ....config.checks import first_names
 from ....data.table_file import TableFile
 from ....errors import DataError, Faults
 from .long_table import feature_key, pivot, reject_duplicate
+from .misread_dates import warn_of_misread_dates
 from .table_cells import (
     NUMBER,
     names_of_series,
@@ -95,10 +96,13 @@ def read_measurements(table: TableFile, form: TableFormat, columns: Columns) -> 
     frame["series"] = names_of_series(table, form)
     nonempty_column(table, form.time_column, "time", MISSING)
     frame["time"] = times_of(table, form, columns.time_kind)
+    if columns.time_kind != "number":
+        warn_of_misread_dates(table, form, frame["time"])
+    variables = None if variable not in names else table.text(str(variable))
     if columns.time_kind == "clock":
-        warn_of_midnight(table, frame["series"], frame["time"])
+        warn_of_midnight(table, frame["series"], frame["time"], variables)
     elif columns.time_kind == "date":
-        warn_of_clock_change(table, frame["series"], frame["time"])
+        warn_of_clock_change(table, frame["series"], frame["time"], variables)
     frame["label"] = None if form.label_column is None else labels_of_rows(table, form)
     by_series = {} if form.label_per == "time" else labels_of_series(table, frame)
     if variable is None:

@@ -124,6 +124,16 @@ def _months(numbers: np.ndarray) -> np.ndarray | None:
     return 12 * years + months if are.all() else None
 
 
+def _quarters(numbers: np.ndarray) -> np.ndarray | None:
+    years, quarters = np.divmod(numbers, 10)
+    are = (years >= 1900) & (years <= 2100) & (quarters >= 1) & (quarters <= 4)
+    return 4 * years + quarters if are.all() else None
+
+
+def _quarters_in_tenths(numbers: np.ndarray) -> np.ndarray | None:
+    return _quarters(numbers // 10) if (numbers % 10 == 0).all() else None
+
+
 def _weeks(numbers: np.ndarray) -> np.ndarray | None:
     years, weeks = np.divmod(numbers, 100)
     are = (years >= 1900) & (years <= 2100) & (weeks >= 1) & (weeks <= 53)
@@ -170,10 +180,13 @@ def _days(form: str, digits: int, least: int) -> Callable[[np.ndarray], np.ndarr
 
 _short_days = _days("%y%m%d", 6, 10_101)
 FIRST_OF_WEEK = "write the first day of each week, such as 2024-03-25"
+FIRST_OF_QUARTER = "write the first day of each quarter, such as 2024-04-01"
 WITH_COLON = "write times of day with a colon, such as 09:45"
 POSSIBLE = (
     NumericDates("%Y%m", 100, 12, _months),
     NumericDates("%Y.%m", 100, 12, _months, "write dates, such as 2024-03", decimals=True),
+    NumericDates("%Y", 10, 4, _quarters, FIRST_OF_QUARTER),
+    NumericDates("%Y", 100, 4, _quarters_in_tenths, FIRST_OF_QUARTER, decimals=True),
     NumericDates("%G%V", 100, 53, _weeks, FIRST_OF_WEEK),
     NumericDates("%y%m%d", 100, 31, _short_days),
     NumericDates("%y%m%d%H%M", 100, 60, _stamps(4, _minutes, 1440)),
@@ -193,12 +206,14 @@ def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series)
     decimals = bool((times % 1 != 0).any())
     if decimals and not text.str.fullmatch(DECIMALS).all():
         return
-    numbers = np.unique((times.to_numpy(np.float64) * (100 if decimals else 1)).round(6))
+    scaled = (times.to_numpy(np.float64) * (100 if decimals else 1)).round(6)
+    numbers = np.unique(scaled)
     if len(numbers) < FEWEST or (numbers % 1 != 0).any():
         return
     if numbers[0] < 0 or numbers[-1] >= LARGEST:
         return
     whole = numbers.astype(np.int64)
+    cells = dict(zip(scaled, text, strict=True))  # the last of those that are the same number
     digits, padded = text.str.len(), bool(text.str.startswith("0").any())
     found: list[NumericDates] = []
     shown: tuple[int, int] | None = None
@@ -220,12 +235,11 @@ def warn_of_numeric_dates(table: TableFile, form: TableFormat, times: pd.Series)
     remedy = first.remedy or f"set dataset.time_format={formats}"
     if first.format == "%H%M" and are_month_and_day(whole):
         remedy += ", or, if they are months and days, write dates with their year (2024-03-31)"
-    width = int(digits.iloc[0]) if digits.nunique() == 1 else 0
     log.warning(
         "%s: the times %s and %s are read as numbers that are %g apart, and look like %s; if "
         "they are, %s",
         table.source,
-        *(f"{n / 100:.2f}" if decimals else f"{n:0{width}d}" for n in shown),
+        *(cells[n] for n in shown),
         (shown[1] - shown[0]) / (100 if decimals else 1),
         "dates" if {"Y", "y", "G"} & set(first.format) else "times of day",
         remedy,

@@ -287,18 +287,20 @@ def reject_number(
 
 def reject_line_of_units(table: TableFile, form: TableFormat) -> None:
     """Raise if the first row of a file has words where the second one has its time and numbers."""
-    names = [str(name) for name in table.rows.columns]
+    names = table.names
     if table.lines is None or len(table.rows) < 2 or names.count(form.time_column) != 1:
         return
-    first, second = ([str(cell) for cell in table.rows.iloc[row]] for row in (0, 1))
+    rows = table.rows.loc[:, ~table.rows.columns.isin(table.added)]
+    first, second = ([str(cell) for cell in rows.iloc[row]] for row in (0, 1))
     if any(re.fullmatch(NUMBER, cell) and cell != "1" for cell in first):  # 1: no dimension
         return
     words = [
         not re.search(r"\d", one) and re.search(r"\d", other) is not None
         for one, other in zip(first, second, strict=True)
     ]
-    time = names.index(form.time_column)
-    if first[time] and words[time] and sum(map(bool, first)) > 2:
+    time = names.index(form.time_column)  # which may have no unit, unlike another column
+    units = [word and cell.lower() not in MISSING for word, cell in zip(words, first, strict=True)]
+    if words[time] and any(units[:time] + units[time + 1 :]):
         raise DataError(
             f"{table.at(0)} seems to be a line of units ({', '.join(first)}); remove it"
         )

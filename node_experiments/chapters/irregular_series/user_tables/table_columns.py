@@ -28,8 +28,6 @@ from .table_cells import (
 from .table_format import MISSING, Columns, TableFormat
 from .table_guesses import require_series_and_times
 from .table_times import kind_of_times, times_of
-from .time_forms import has_no_year
-from .time_remedies import year_seems_first
 
 __all__ = ["TRAINED_WITH_IT", "check_names", "find_columns", "long_columns", "require_column"]
 
@@ -89,7 +87,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             raise DataError(
                 f"{table.source}: {variable!r} is never {never[0]!r}; found {', '.join(found)}"
             )
-        check_forecast_names(table, features)
+        check_forecast_names(table, form, features)
         log_columns(table, features, others)
         return Columns(features, tuple(others), True, kind, categories_of(table, form))
     ignored = []
@@ -116,7 +114,7 @@ def find_columns(table: TableFile, form: TableFormat) -> Columns:
             f"{table.source}: no column is left that holds numbers{text}; name the columns with "
             "dataset.value_columns, or in a long table with dataset.variable_column"
         )
-    check_forecast_names(table, features)
+    check_forecast_names(table, form, features)
     log_columns(table, features, ignored)
     return Columns(features, tuple(ignored), False, kind, categories_of(table, form))
 
@@ -133,25 +131,6 @@ def check_times(
     if kind == "number":
         warn_of_numeric_dates(table, form, times)
         warn_of_dates_in_order(table, form, times)
-    if form.time_format is not None and has_no_year(form.time_format):
-        log.warning(
-            "%s: dataset.time_format=%r has no year, and all dates are read as those of 1900: a "
-            "series that passes New Year is out of order; if there is one, write dates with "
-            "their year",
-            table.source,
-            form.time_format,
-        )
-    elif form.time_format is not None:
-        cells = table.text(form.time_column)
-        if year_seems_first(form.time_format, cells):
-            log.warning(
-                "%s: with dataset.time_format=%r, %s is a day of %d, and the first number hardly "
-                "changes; if it is the year, write %%y first",
-                table.at(0),
-                form.time_format,
-                cells.iloc[0],
-                pd.Timestamp(times.iloc[0]).year,
-            )
     check_separate_dates(table, form, kind, times, [n for n in others if not is_index(n)])
 
 
@@ -196,9 +175,10 @@ def require_column(table: TableFile, name: str, remedy: str = NAME_THEM) -> None
     raise DataError(f"{table.source}: the column {name!r} is not there; found {shown}; {remedy}")
 
 
-def check_forecast_names(table: TableFile, features: Sequence[str]) -> None:
-    """Reject feature names that clash with those of the quantile columns of forecasts."""
+def check_forecast_names(table: TableFile, form: TableFormat, features: Sequence[str]) -> None:
+    """Reject feature names that clash with those of the other columns of forecasts."""
     taken = [f"{name}{end}" for name in features for end in ("_q05", "_q95")]
+    taken += [form.series_column, form.time_column]
     if clash := [name for name in features if name in taken]:
         raise DataError(
             f"{table.source}: forecasts have columns {', '.join(map(repr, clash))} besides those "

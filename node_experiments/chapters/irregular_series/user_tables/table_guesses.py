@@ -30,6 +30,7 @@ TIME_NAMES = (
 # Times of a person rather than of observations, if other columns have times as names.
 PERSON_TIME_NAMES = r"age|.*(birth|geburt|enrol|inclusion|randomi[sz]).*"
 INDEX_NAME = r"|index|level_0|unnamed: 0"
+MANY = 12  # columns that may be series
 FIRST_LINES = 10  # lines below a title in which the names of the columns are searched
 TO_DATE = {"month", "day", "hour"}  # columns that together with one of years make a date
 
@@ -95,6 +96,13 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
         window = tenth_of_one_series(table, form.time_column if times is None else times)
         if window is not None:
             found["series_column"] = "null"
+            time = form.time_column if times is None else times
+            if len(others) >= MANY:
+                problem += (
+                    "; if each column is a series, such as a well of a plate, a row must be one "
+                    f"observation: pandas' table.melt([{time!r}], var_name='series') makes such a "
+                    "table"
+                )
             problem += "; no time occurs twice: if all rows are one series, it is cut into windows"
             end = f" dataset.window={window}"
     named = [setting_of(role, found[role]) for role in lacking]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ....data.table_file import TableFile
 from ....errors import DataError
-from .table_cells import is_missing_name, numbers_of, shortest_text, words_for_unknown
+from .table_cells import codes_of, is_missing_name, numbers_of, shortest_text, words_for_unknown
 from .table_columns import TRAINED_WITH_IT, require_column
 from .table_format import Columns, TableFormat
 
@@ -25,7 +25,8 @@ def labels_of_rows(table: TableFile, form: TableFormat) -> pd.Series:
     require_column(table, form.label_column)
     text = table.text(form.label_column).astype(object)
     log_unknown_words(table, form.label_column, text, form)
-    text = text.mask(is_missing_name(text, form), None)
+    is_code = pd.to_numeric(text, errors="coerce").isin(codes_of(form.label_column, form))
+    text = text.mask(is_missing_name(text, form) | is_code, None)
     names = pd.Series(text.dropna().unique(), dtype=object)
     numbers = pd.to_numeric(names, errors="coerce").astype(float)
     if numbers.notna().all():

@@ -195,9 +195,15 @@ def formatted_dates(text: pd.Series, time_format: str) -> pd.Series:
         ) from error
 
 
-def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> None:
-    """Warn if the time of day seems to pass midnight within a series."""
-    falls = times.groupby(series, sort=False).diff() < 0
+def warn_of_midnight(
+    table: TableFile, series: pd.Series, times: pd.Series, variables: pd.Series | None = None
+) -> None:
+    """Warn if the time of day seems to pass midnight within a series.
+
+    Args:
+        variables: The variable of each row of a long table, whose rows may be sorted by it.
+    """
+    falls = times.groupby(series if variables is None else [series, variables]).diff() < 0
     if times.max() < 24 * 3600 * 10**9 and falls.any():
         row = int(falls.to_numpy().argmax())
         log.warning(
@@ -208,22 +214,39 @@ def warn_of_midnight(table: TableFile, series: pd.Series, times: pd.Series) -> N
         )
 
 
-def warn_of_clock_change(table: TableFile, series: pd.Series, times: pd.Series) -> None:
+def warn_of_clock_change(
+    table: TableFile, series: pd.Series, times: pd.Series, variables: pd.Series | None = None
+) -> None:
     """Warn if dates without a zone fall in a night in which clocks may be set back.
 
-    Only if they rise otherwise: rows may come in any order.
+    Only if they rise otherwise, in a series or for a variable: rows may come in any order.
+
+    Args:
+        variables: As in `warn_of_midnight`.
     """
-    steps = times.groupby(series, sort=False).diff()
-    falls = steps < 0
-    if not falls.any() or (steps[falls] < -SET_BACK).any() or (steps[falls] > -LEAST_FALL).any():
-        return
-    dates = pd.to_datetime(times[falls])
-    at_night = (dates.dt.day_of_week == SUNDAY) & (dates.dt.hour <= 3)
-    if (at_night & dates.dt.month.isin(MONTHS)).all():
-        row = int(falls.to_numpy().argmax())
+    row = row_of_clock_change(times, times.groupby(series).diff())
+    if row is None and variables is not None:
+        row = row_of_clock_change(times, times.groupby([series, variables]).diff())
+    if row is not None:
         log.warning(
             "%s: the time falls by at most an hour within series %r, and rows are sorted by time; "
             "if clocks were set back here, write dates with their offset (2024-10-27 02:10+01:00)",
             table.at(row),
             series.iloc[row],
         )
+
+
+def row_of_clock_change(times: pd.Series, steps: pd.Series) -> int | None:
+    """The first row in which clocks may have been set back; None if other times fall as well.
+
+    Args:
+        times: Dates in nanoseconds.
+        steps: Difference of each time from the one before it.
+    """
+    falls = steps < 0
+    if not falls.any() or (steps[falls] < -SET_BACK).any() or (steps[falls] > -LEAST_FALL).any():
+        return None
+    dates = pd.to_datetime(times[falls])
+    at_night = (dates.dt.day_of_week == SUNDAY) & (dates.dt.hour <= 3)
+    in_season = dates.dt.month.isin(MONTHS)
+    return int(falls.to_numpy().argmax()) if (at_night & in_season).all() else None

@@ -14,6 +14,7 @@ from ....data.table_file import TableFile
 from .long_table_warnings import warn_of_long_table, warn_of_units
 from .measurements import Measurements
 from .missing_codes import warn_of_codes
+from .quality_flags import warn_of_flags
 from .shell_settings import setting, setting_of_list
 from .table_cells import parse_numbers
 from .table_format import Columns, TableFormat
@@ -58,6 +59,7 @@ def warn_of_columns(
     if columns.is_long:
         warn_of_units(table, form, columns)
     warn_of_totals(table, form)
+    warn_of_flags(table, form, columns)
     features = list(zip(columns.features, seen.values.T, strict=True))
     for name, values in features if found else ():
         known = values[np.isfinite(values)]

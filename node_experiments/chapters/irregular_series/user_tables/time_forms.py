@@ -33,7 +33,11 @@ ZONE = (
     r"|\d[T ]\d\d ?(?:\+\d\d(?::?\d\d)?|-\d\d:\d\d))"
 )
 YEARS = (1678, 2261)  # first and last whole year in the range of 64-bit nanoseconds
-PERIOD = re.compile(r"\d{4}[ -]?[QWM]\d\d?(?:-\d)?|[QWM]\d\d?[ -/]\d{4}", re.IGNORECASE)
+PERIOD = re.compile(  # 2024Q1, FY2024-H1, Q1/24, 1Q24, 2024:1, 2024QI
+    r"(?:FY ?)?(?:\d{4}|\d\d)[ :/-]{0,2}(?:[QWMHST](?:\d\d?(?:-\d)?|I{1,3}|IV))"
+    r"|(?:[QWMHST]\d\d?|\d[QHST])[ :/-]{0,2}(?:FY)?(?:\d{4}|\d\d)|\d{4}:\d\d?",
+    re.IGNORECASE,
+)
 OF_DAY = {
     r"\d+:\d\d": "%H:%M",
     r"\d+:\d\d:\d\d": "%H:%M:%S",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from ....errors import DataError
 from ..settings import CSVConfig
 from .measurements import Measurements, read_measurements
 from .missing_codes import is_known
+from .shell_settings import setting_of_list
 from .table_cells import has_words, number_of, shortest_text, words_for_unknown
 from .table_columns import find_columns
 from .table_format import Columns, TableFormat
@@ -26,6 +28,7 @@ __all__ = ["check_table", "read_training_table"]
 
 log = logging.getLogger(__name__)
 
+UNKNOWN = re.compile(r"(.*[\W_])?(un(known|k|scored|labell?ed|defined)|not scored)|.* \?", re.I)
 LARGE = 10_000_000  # bytes, about half a million rows
 FEW_SERIES, LONG_SERIES = 10, 50  # fewer series, of at least as many times, are rather cut
 
@@ -94,22 +97,22 @@ def reject_without_labels(table: TableFile, form: TableFormat) -> None:
 def check_codes(table: TableFile, form: TableFormat, columns: Columns) -> None:
     """Check that codes for missing values mean what they seem to.
 
-    A code of one column (`pulse:0`) must name a feature or a static column, unless it is the text
-    of a cell. There is a warning if codes make labels or static properties unknown, except
-    well-known codes such as -999: a code such as 0 may be meant for features alone.
+    A code of one column (`pulse:0`) must name a feature, a static column or the label, unless it
+    is the text of a cell. There is a warning if codes make labels or static properties unknown,
+    except well-known codes such as -999: a code such as 0 may be meant for features alone.
 
     Raises:
         DataError: There is no such column.
     """
-    named = {*columns.features, *form.static_columns}
+    named = {*columns.features, *form.static_columns, *filter(None, [form.label_column])}
     for code in form.missing:
         column, colon, number = code.rpartition(":")
         if colon and number_of(number) is not None and column not in named:
             cells = (text_of(table.rows.iloc[:, i]) for i in range(table.rows.shape[1]))
             if not any((each == code).any() for each in cells):
                 raise DataError(
-                    f"dataset.missing: {code!r} names no feature or static column; allowed: "
-                    f"{first_names(sorted(named))}"
+                    f"dataset.missing: {code!r} names no feature, static column or label; "
+                    f"allowed: {first_names(sorted(named))}"
                 )
     doubtful = [x for x in map(number_of, form.missing) if x is not None and not is_known(x)]
     labels = [form.label_column] if form.label_column in table.names else []
@@ -137,6 +140,23 @@ def check_count(table: TableFile, settings: CSVConfig, seen: Measurements) -> No
             f"{table.source}: all rows are one series, and a model learns from several; cut it "
             "into windows with dataset.window=<length of one, in the unit of the time column, or "
             "in hours for dates>"
+        )
+
+
+def warn_of_codes_as_classes(table: TableFile, form: TableFormat, classes: list[str]) -> None:
+    """Warn of classes that may mean that the class is unknown, such as -1 beside 0, 1 and 2."""
+    numbers = [number_of(name) for name in classes]
+    negative = [name for name, x in zip(classes, numbers, strict=True) if x is not None and x < 0]
+    found = [name for name in classes if UNKNOWN.fullmatch(name)]
+    found += negative if len(negative) == 1 and len(classes) > 2 else []
+    for name in found:
+        code = name if number_of(name) is None else f"{form.label_column}:{name}"
+        log.warning(
+            "%s: %r of %r is read as a class; if it means that the class is unknown, set %s",
+            table.source,
+            name,
+            form.label_column,
+            setting_of_list("missing", [*form.missing, code]),
         )
 
 
@@ -199,6 +219,7 @@ def check_classes(table: TableFile, form: TableFormat, seen: Measurements) -> No
             f"{table.source}: {form.label_column!r} has the one class {classes[0]!r}; to "
             f"classify, at least two are needed{remedy}"
         )
+    warn_of_codes_as_classes(table, form, classes)
     if 2 * len(classes) > max(len(labels), 4):
         raise DataError(
             f"{table.source}: {form.label_column!r} has {len(classes)} different values in "
