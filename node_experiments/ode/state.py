@@ -46,13 +46,15 @@ class FlatState:
             of its axes.
 
     Raises:
-        ValueError: The state has no tensors, or mixed dtypes or devices.
+        ValueError: The state has no tensors, mixed dtypes or devices, or sparse or nested tensors.
     """
 
     def __init__(self, y0: Any, keeps_layout: bool = True):
         self._is_complex, self._order = False, None
         self.is_single = isinstance(y0, Tensor) and not y0.is_complex()
         if self.is_single:
+            if y0.layout is not torch.strided or y0.is_nested:
+                raise not_dense(y0)
             self._order = order_in_memory(y0) if keeps_layout else None
             self.sizes: tuple[int, ...] = (y0.numel(),)
         else:
@@ -68,6 +70,9 @@ class FlatState:
         leaves, spec = pytree.tree_flatten(y0)
         if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
             raise ValueError("y0 must be a tensor, or a tuple, list or dict of tensors")
+        for leaf in leaves:
+            if leaf.layout is not torch.strided or leaf.is_nested:
+                raise not_dense(leaf)
         if any(
             leaf.dtype != leaves[0].dtype or leaf.device != leaves[0].device for leaf in leaves
         ):
@@ -240,6 +245,15 @@ class SampleState(FlatState):
             return self.pack(func(times, self.unpack(y), *args))
 
         return packed
+
+
+def not_dense(leaf: Tensor) -> ValueError:
+    """The error about a state that is sparse or nested."""
+    found = "a nested tensor" if leaf.is_nested else f"the layout {leaf.layout}"
+    return ValueError(
+        f"y0 must consist of dense tensors; found {found}; use y0.to_dense() and keep sparse "
+        "matrices in the vector field, or pad samples of different sizes"
+    )
 
 
 def order_in_memory(x: Tensor) -> list[int] | None:

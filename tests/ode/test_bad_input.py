@@ -102,6 +102,22 @@ def test_states_that_are_none(y0, message):
         solve(lambda t, y: y, y0, T)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("pack", [lambda y0: y0, lambda y0: (y0,)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.eye(3).to_sparse(),
+        lambda: torch.eye(3).to_sparse_csr(),
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
+    ],
+)
+def test_states_that_are_not_dense(make, pack):
+    with pytest.raises(ValueError, match="y0 must consist of dense tensors"):
+        solve(lambda t, y: y, pack(make()), [0.0, 1.0])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

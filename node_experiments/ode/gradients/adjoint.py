@@ -31,6 +31,7 @@ from ..solution import Solution, SolveError, Trajectory
 from ..solver import Solver
 from .augmented_solve import AugmentedSolve, UnexpectedRead
 from .backward_pass import backward_pass, forward_pass
+from .backward_solve import check_dense_inputs
 from .base import Gradient
 
 __all__ = ["Adjoint"]
@@ -155,10 +156,12 @@ class Adjoint(Gradient):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: A symplectic method, since the augmented system is not separable; a
-                method of the user's, which was written for the state of the forward solve; a
-                method that needs a step size and has none; or `norm` or `watch` with SciPy.
+            ValueError: A sparse tensor needs a gradient; a symplectic method, since the augmented
+                system is not separable; a method of the user's, which was written for the state
+                of the forward solve; a method that needs a step size and has none; or `norm` or
+                `watch` with SciPy.
         """
+        check_dense_inputs(problem, "adjoint")
         # Before the forward solve, since this may reject the options.
         backwards = self.backward_solver(problem.solver, problem.times)
         method, family = backwards.method, backwards.properties.family

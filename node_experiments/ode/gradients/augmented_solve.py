@@ -276,5 +276,7 @@ class AugmentedSolve(BackwardSolve):
 
 
 def real_view(x: Tensor) -> Tensor:
-    """A complex tensor as pairs of real numbers; a real one as it is."""
+    """A complex tensor as pairs of real numbers, a sparse one as a dense one."""
+    if x.is_sparse:  # the gradient of nn.Embedding(sparse=True), for example
+        x = x.to_dense()
     return torch.view_as_real(x.resolve_conj()) if x.is_complex() else x

@@ -35,7 +35,8 @@ class Backprop(Gradient):
 
     For gradients of the times the grid is frozen: the steps keep their relative positions in the
     interval, so that moving t_0 or t_N stretches them uniformly up to the nearest jump of the
-    vector field, and an output time inside a step moves along the interpolant.
+    vector field, and an output time inside a step moves along the interpolant. At the end of a
+    step, derivatives with respect to an output time are right up to the second.
 
     With `Solver(compile=True)` it is differentiable once, unless the times need a gradient.
     """

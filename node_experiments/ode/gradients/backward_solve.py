@@ -28,7 +28,7 @@ from ..vector_field import Dynamics
 if TYPE_CHECKING:
     from ..methods.newton import Linear
 
-__all__ = ["BackwardSolve", "strictest"]
+__all__ = ["BackwardSolve", "check_dense_inputs", "strictest"]
 
 LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, where the adjoint jumps
 
@@ -36,6 +36,21 @@ LOW_ORDER = "ralston3"  # 3 evaluations per step, none at its end, where the adj
 def strictest(tolerance: float | Tensor) -> float:
     """The smallest of the tolerances of all components."""
     return float(torch.as_tensor(tolerance).min())
+
+
+def check_dense_inputs(problem: Problem, gradient: str) -> None:
+    """Reject sparse tensors that need a gradient, which would be integrated as a dense one.
+
+    Raises:
+        ValueError: With the layout and shape that were found.
+    """
+    for x in problem.inputs:
+        if x.layout is not torch.strided:
+            raise ValueError(
+                f"gradient={gradient!r} integrates gradients of dense tensors; found one of shape "
+                f"{tuple(x.shape)} with the layout {x.layout} that needs a gradient; make it in "
+                "the vector field from its values, a dense tensor, or use gradient='discrete'"
+            )
 
 
 class BackwardSolve:

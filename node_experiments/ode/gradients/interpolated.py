@@ -25,6 +25,7 @@ from ..solver import Solver  # noqa: F401  likewise
 from .adjoint import Adjoint
 from .adjoint_over_interpolants import AdjointOverInterpolants, StoredSolution
 from .backward_pass import backward_pass, check_field_unchanged, forward_pass
+from .backward_solve import check_dense_inputs
 
 __all__ = ["Interpolated"]
 
@@ -78,9 +79,10 @@ class Interpolated(Adjoint):
         """States at the output times that were reached, shape `(time, *state)`.
 
         Raises:
-            ValueError: The method has no interpolants, or none as accurate as its steps; or the
-                method of the backward solve is not explicit.
+            ValueError: A sparse tensor needs a gradient; the method has no interpolants, or none
+                as accurate as its steps; or the method of the backward solve is not explicit.
         """
+        check_dense_inputs(problem, "interpolated")
         solver, backwards = problem.solver, self.backward_solver(problem.solver, problem.times)
         if interpolates_by_substeps(problem):
             raise ValueError(

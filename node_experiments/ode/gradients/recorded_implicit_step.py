@@ -112,7 +112,8 @@ class RecordedImplicitSteps(Stepper):
             grid.store_line_slope(t, h, y, y_next)
         jump = grid.jump_at(t + h)
         if jump is not None:
-            grid.store_slope(jump, self._derivative_at_end(t, h, y_next))
+            slope = self._derivative_at_end(t, h, y_next)
+            grid.store_slope_before_jump(jump, t + h, slope)
 
     def _derivative_at_end(self, t: float, h: float, y1: Tensor) -> Tensor:
         if self._tableau.first_same_as_last:

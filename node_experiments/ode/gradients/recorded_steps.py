@@ -41,7 +41,8 @@ class FrozenGrid:
     """The times of steps as functions of the output times.
 
     Moving t_0 or t_N stretches the steps uniformly up to the nearest jump of the vector field, and
-    an output time inside a step moves along the interpolant.
+    an output time inside a step moves along the interpolant. One between two steps moves along the
+    solution, with first and second derivatives.
 
     Attributes:
         jumps: Output times at which the vector field jumps. The step before ends there, and the
@@ -51,6 +52,8 @@ class FrozenGrid:
     def __init__(self, problem: Problem):
         self._problem = problem
         self._slopes: dict[float, Tensor] = {}
+        self._lines: dict[float, Tensor] = {}
+        self._before_jump: dict[float, float] = {}
         self._next_output = 1
         self.jumps = set(problem.solver.jump_t) & set(problem.times[1:-1])
 
@@ -110,21 +113,38 @@ class FrozenGrid:
                 return jump
         return None
 
+    def store_slope_before_jump(self, jump: float, t: float, slope: Tensor) -> None:
+        """Keep the derivative at the end t of the step before a jump."""
+        self._slopes[jump], self._before_jump[jump] = slope, t
+
     def store_line_slope(self, t: float, h: float, y0: Tensor, y1: Tensor) -> None:
         """Keep the slope of the line between the ends of a step, for the outputs on it."""
         for j in self.outputs_inside(t, h).values():
-            self._slopes[self._problem.times[j]] = (y1 - y0) / self.size(t, h)
+            self._lines[self._problem.times[j]] = (y1 - y0) / self.size(t, h)
 
     def move_outputs_on_grid_points(self, ys: Tensor) -> Tensor:
-        """Let outputs at inner grid points move with their times, along the solution's slope.
+        """Let outputs at inner grid points move with their times, along the solution.
 
         Outputs on the line between the ends of a step move along that line.
         """
         rows = list(ys)
         for j, t in enumerate(self._problem.times[: len(rows)]):
-            if j > 0 and t in self._slopes:
-                rows[j] = rows[j] + self._slopes[t] * self.output_displacement(j)
+            if j == 0:
+                continue
+            moved = self.output_displacement(j)
+            if t in self._lines:
+                rows[j] = rows[j] + self._lines[t] * moved
+            elif t in self._slopes:
+                # A step of the midpoint method has the second derivative of the solution.
+                middle = rows[j] + self._slopes[t] * (moved / 2)
+                rows[j] = rows[j] + self._slope_after(t, moved / 2, middle) * moved
         return torch.stack(rows)
+
+    def _slope_after(self, t: float, moved: Tensor, y: Tensor) -> Tensor:
+        """The derivative at the state y at an output time t that moved."""
+        problem, at = self._problem, self._before_jump.get(t, t)
+        time = problem.time(at) + self.displacement(t) + moved
+        return problem.flat_field(problem.stats.forward)(time, y.reshape(-1)).view_as(y)
 
 
 class TimedSteps(RecordedSteps):
@@ -148,7 +168,8 @@ class TimedSteps(RecordedSteps):
             self._grid.store_line_slope(t, h, self._start, y1)
         jump = self._grid.jump_at(t + h)
         if jump is not None:
-            self._grid.store_slope(jump, self.derivative_at_end(t, h, y1))
+            slope = self.derivative_at_end(t, h, y1)
+            self._grid.store_slope_before_jump(jump, t + h, slope)
 
     def interpolant(self, t: float, h: float, y0: Tensor, y1: Tensor) -> Interpolant:
         stages = self.dense_stages(t, h, y0)
