@@ -135,9 +135,11 @@ class FrozenGrid:
             if t in self._lines:
                 rows[j] = rows[j] + self._lines[t] * moved
             elif t in self._slopes:
-                # A step of the midpoint method has the second derivative of the solution.
-                middle = rows[j] + self._slopes[t] * (moved / 2)
-                rows[j] = rows[j] + self._slope_after(t, moved / 2, middle) * moved
+                # A step of the midpoint method has the second derivative of the solution; the
+                # first one is that of the recorded step, whose last stage may be less accurate.
+                slope = self._slopes[t]
+                middle = self._slope_after(t, moved / 2, rows[j] + slope * (moved / 2))
+                rows[j] = rows[j] + (middle + (slope - middle).detach()) * moved
         return torch.stack(rows)
 
     def _slope_after(self, t: float, moved: Tensor, y: Tensor) -> Tensor:

@@ -47,7 +47,10 @@ def test_equals_backpropagation_through_the_same_steps(example, method, case):
         tolerance = 1e-10 if solver.fixed_steps else 1e-8
         assert largest_relative_difference(found, expected) < tolerance
         torch.testing.assert_close(solution.ys, reference.ys, rtol=tolerance, atol=tolerance)
-        assert solution.stats.forward.evaluations == reference.stats.forward.evaluations
+        # Only backpropagation lets an output between two steps move along a curve.
+        between = times == "backwards" and solver.fixed_steps
+        forward, further = solution.stats.forward, reference.stats.forward
+        assert further.evaluations - forward.evaluations == between
 
 
 @grid(CASES[::-1], OFTEN)
