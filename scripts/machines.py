@@ -39,8 +39,8 @@ def seeds_by_cell(runs: Iterable[Record]) -> dict[str, tuple[int, ...]]:
     for run in runs:
         folder = Path(run["directory"])
         cell = re.sub(r"_seed\d+$", "", folder.name)
-        if several and folder.parent.name.endswith("_extrapolation"):
-            cell = f"{folder.parent.name}/{cell}"  # several datasets have such cells
+        if several and folder.parent.name.endswith(("_extrapolation", "_epochs")):
+            cell = f"{folder.parent.name}/{cell}"  # several datasets or budgets have such cells
         found.setdefault(cell, []).append(int(run["seed"]))
     return {cell: tuple(sorted(seeds)) for cell, seeds in found.items()}
 
