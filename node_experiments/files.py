@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import glob
 import json
 import math
@@ -12,7 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["matching_files", "read_file", "user_path", "write_atomically", "write_json"]
+__all__ = [
+    "matching_files",
+    "read_file",
+    "user_path",
+    "would_match",
+    "write_atomically",
+    "write_json",
+]
 
 # Temporary files are private to their owner; the final files follow the user's umask.
 UMASK = os.umask(0)
@@ -36,6 +44,24 @@ def matching_files(path: Path) -> list[Path]:
         return [path]
     found = map(Path, glob.iglob(str(path), recursive=True))
     return sorted(each for each in found if each.is_file()) or [path]
+
+
+def would_match(file: Path, path: Path) -> bool:
+    """Whether a file would be among those that match a path with wildcards, if it existed.
+
+    >>> would_match(Path("runs/new.csv"), Path("runs/*.csv"))
+    True
+    >>> would_match(Path("runs/new/a.csv"), Path("runs/*.csv"))
+    False
+    >>> would_match(Path("runs/new/a.csv"), Path("**/*.csv"))
+    True
+    """
+    if path.exists() or not glob.has_magic(str(path)):
+        return False
+    name, pattern = os.path.abspath(file), os.path.abspath(path)
+    if "**" in pattern:  # which matches any folders, as `*` does here
+        return fnmatch.fnmatchcase(name, pattern.replace("**/", "*"))
+    return Path(name).match(pattern)
 
 
 def read_file(path: Path) -> bytes:

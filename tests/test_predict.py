@@ -131,7 +131,29 @@ def test_no_file_is_written_that_the_next_command_would_read(tmp_path, monkeypat
         config.predict = PredictConfig(out=out)
         with pytest.raises(ConfigError, match=r"among the files that are read \(\*\.csv\)"):
             check_outputs(config)
-    config.predict = PredictConfig(out="forecasts/new.csv")
+    for asked in ({}, {"latent": True}, {"out": "new.parquet", "latent": "new.csv"}):
+        config.predict = PredictConfig(**asked)  # without a name, predictions.csv and latent.csv
+        with pytest.raises(ConfigError, match=r"would be among the files that are read"):
+            check_outputs(config)
+    for asked in ({"out": "forecasts/new.csv"}, {"out": "new.parquet"}):
+        config.predict = PredictConfig(**asked)
+        check_outputs(config)
+    config = composed_config([*words[:-1], "dataset.path=runs/../**/*.csv"])
+    for out in ("new.csv", "runs/a/new.csv"):
+        config.predict = PredictConfig(out=out)
+        with pytest.raises(ConfigError, match=r"would be among the files that are read"):
+            check_outputs(config)
+
+
+def test_an_output_beside_files_that_are_read_elsewhere_is_written(tmp_path, monkeypatch):
+    """A relative pattern is of the folder in which the model was trained."""
+    (there := tmp_path / "there").mkdir()
+    (there / "a.csv").write_text("years of work")
+    monkeypatch.chdir(tmp_path)
+    words = ["experiment=csv_latent_ode", "mode=predict", "checkpoint=x", "dataset.path=*.csv"]
+    config = composed_config(words)
+    config.places = {"path": str(there / "*.csv")}
+    config.predict = PredictConfig()
     check_outputs(config)
 
 

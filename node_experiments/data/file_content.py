@@ -63,7 +63,10 @@ def read_decompressed(path: Path) -> bytes:
             f"{path} is missing; dataset.path must name a CSV or parquet file"
         ) from error
     except IsADirectoryError as error:
-        raise DataError(f"{path} is a folder; dataset.path must name a CSV file in it") from error
+        raise DataError(
+            f"{path} is a folder; dataset.path must name a CSV file in it, or several, such as "
+            f"'dataset.path={path}/*.csv'"
+        ) from error
     except RuntimeError as error:
         raise DataError(f"{path} cannot be unpacked here ({error}); unpack it") from error
     except (EOFError, OSError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:

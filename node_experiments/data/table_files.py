@@ -93,7 +93,7 @@ def names_of_files(files: Sequence[Path]) -> list[str]:
     Raises:
         DataError: Two files differ in their endings alone.
     """
-    bare = {file: _without_endings(file).absolute() for file in files}
+    bare = {file: _without_endings(file).absolute() for file in dict.fromkeys(files)}
     names = {file: path.name for file, path in bare.items()}
     if len(set(names.values())) < len(names):
         folder = os.path.commonpath([path.parent for path in bare.values()])

@@ -10,7 +10,7 @@ from typing import Any
 from ..chapters import datasets
 from ..chapters.chapter import resolve
 from ..config import ConfigError, RunConfig
-from ..files import user_path
+from ..files import matching_files, user_path
 from ..runs.directory import read_json
 
 __all__ = [
@@ -51,9 +51,14 @@ def resolved_dataset(config: RunConfig) -> Any:
     settings = config.dataset
     for name, absolute in config.places.items():
         typed, then = user_path(getattr(settings, name)), Path(absolute)
-        if typed.absolute() != then and (then.exists() or not typed.exists()):
+        if typed.absolute() != then and (is_there(then) or not is_there(typed)):
             settings = replace(settings, **{name: absolute})
     return settings
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists, or a file that matches it."""
+    return matching_files(path)[0].exists()
 
 
 def fingerprints(config: RunConfig) -> Fingerprints:

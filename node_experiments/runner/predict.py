@@ -24,7 +24,7 @@ from ..chapters.prediction import Prediction, Request
 from ..config import ConfigError, RunConfig
 from ..config.run import PredictConfig
 from ..data.table_file import read_table
-from ..files import user_path, write_atomically
+from ..files import user_path, would_match, write_atomically
 from ..runs.directory import folder_of_checkpoint
 from ..runs.result import Findings, read_result
 from ..training.random_state import seeded
@@ -83,12 +83,12 @@ def check_outputs(config: RunConfig) -> None:
 
     Raises:
         ConfigError: An output is the same file as an input, perhaps under another name, or as the
-            other output.
+            other output; or an input is a pattern that it matches.
     """
     asked = config.predict
     column = str(asked.times).rpartition(":")[0]  # the file of file:column
-    data = getattr(config.dataset, "path", None)
-    inputs = (data, *config.places.values(), asked.points, asked.images, asked.rows, column)
+    data = getattr(resolved_dataset(config), "path", None)
+    inputs = (data, asked.points, asked.images, asked.rows, column)
     out = asked.out or OUT
     latent = Path(out).with_name(LATENT.name) if asked.latent is True else asked.latent
     if latent and os.path.abspath(str(latent)) == os.path.abspath(out):
@@ -96,14 +96,19 @@ def check_outputs(config: RunConfig) -> None:
             f"predict.out={out} and predict.latent are one file; name another one for the "
             "latent trajectories with predict.latent=<file>"
         )
-    for name, output in (("out", asked.out), ("latent", asked.latent)):
-        if not isinstance(output, str):
+    for name, output, typed in (("out", out, asked.out), ("latent", latent, asked.latent)):
+        if not output:
             continue
         path = user_path(output)
         for each in map(user_path, filter(None, map(str, inputs))):
+            if would_match(path, each):
+                raise ConfigError(
+                    f"{output} would be among the files that are read ({each}) by the next "
+                    f"command; name another file with predict.{name}"
+                )
             with suppress(OSError, ValueError):
-                # A file that matches would be read as an input by the next command.
-                if path.absolute().match(str(each.absolute())) or path.samefile(each):
+                # A file with a name of ours is kept; see `unused`.
+                if isinstance(typed, str) and path.samefile(each):
                     raise ConfigError(
                         f"predict.{name}={output} is among the files that are read ({each}), "
                         "and would be overwritten; name another file"

@@ -14,7 +14,9 @@ from node_experiments.chapters.irregular_series.user_tables.training_table impor
     read_training_table,
 )
 from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
+from node_experiments.cli.application import composed_config
 from node_experiments.errors import DataError
+from node_experiments.runner.data_files import resolved_dataset
 
 SMOKE = ["experiment=csv_rnn_dt", "protocol=smoke", "seed=0"]
 
@@ -124,6 +126,21 @@ def test_a_model_of_several_files_predicts_one_or_several(runs, node_run):
     assert run.predict(frame, times=[90.0])["file"].tolist() == ["mine"]
     with pytest.raises(DataError, match="'file' is not there"):
         run.predict(frame.drop(columns="file"), times=[90.0])
+
+
+def test_a_pattern_is_found_from_elsewhere_and_in_a_folder_that_was_moved(runs, monkeypatch):
+    config = composed_config(["experiment=csv_rnn_dt", "dataset.path=runs/*.csv"])
+    config.places = {"path": str(runs / "runs/*.csv")}
+    (runs / "elsewhere").mkdir()
+    monkeypatch.chdir(runs / "elsewhere")
+    assert resolved_dataset(config).path == str(runs / "runs/*.csv")
+    (runs / "runs").rename(runs / "elsewhere/runs")
+    assert resolved_dataset(config).path == "runs/*.csv"
+
+
+def test_a_folder_is_named_with_a_pattern_for_its_files(runs):
+    with pytest.raises(DataError, match=r"runs is a folder.*'dataset\.path=.*/runs/\*\.csv'"):
+        read(runs / "runs", series_column="file")
 
 
 def test_a_file_more_is_other_data(runs, node_run):

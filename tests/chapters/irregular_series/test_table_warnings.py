@@ -294,6 +294,13 @@ def test_flags_of_values_are_named(tmp_path, caplog, name, good, bad):
     assert not [each for each in said if "may say which values are bad" in each]
 
 
+@pytest.mark.parametrize("name", ["tracking_error", "air_quality"])
+def test_measurements_named_like_flags_are_not_flags(tmp_path, caplog, name):
+    rows = [(f"s{n % 6}", n // 6, x, n * 37 % 101) for n, x in enumerate(values())]
+    said, _, _ = said_of(tmp_path, caplog, f"series,time,x,{name}", rows)
+    assert not [each for each in said if "may say which values are bad" in each]
+
+
 def test_a_column_that_tells_sensors_apart_is_named_beside_several_features(tmp_path, caplog):
     rows = [(f"s{n % 6}", n // 6, x, x / 100, "gr"[n // 6 % 2]) for n, x in enumerate(values())]
     said, _, _ = said_of(tmp_path, caplog, "series,time,mag,magerr,filter", rows)

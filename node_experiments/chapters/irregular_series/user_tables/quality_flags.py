@@ -17,10 +17,14 @@ FLAGS = re.compile(
     r"([\W_\d].*)?",
     re.IGNORECASE,
 )
+MOST = 0.5  # fraction of rows with the flag of good values
 
 
 def warn_of_flags(table: TableFile, form: TableFormat, columns: Columns) -> None:
-    """Warn of columns named like flags of the quality of values, if they change within series."""
+    """Warn of columns named like flags of the quality of values, if they change within series.
+
+    One cell must be that of most rows, unlike those of a measurement such as `air_quality`.
+    """
     names = [str(name) for name in table.rows.columns]
     chosen = columns.ignored
     if form.value_columns is None and not columns.is_long:
@@ -29,7 +33,10 @@ def warn_of_flags(table: TableFile, form: TableFormat, columns: Columns) -> None
     for name in chosen:
         if not FLAGS.fullmatch(name) or names.count(name) > 1 or name == form.label_column:
             continue
-        if not (table.text(name).groupby(series).nunique() > 1).any():
+        cells = table.text(name)
+        if not (cells.groupby(series).nunique() > 1).any():
+            continue
+        if cells.value_counts(normalize=True).iloc[0] < MOST:
             continue
         log.warning(
             "%s: %r may say which values are bad, and all values are read; leave the cells of bad "
