@@ -25,7 +25,7 @@ UNITS = re.compile(r"(.*[ _])?units?|(value)?uom|unit_?of_?measure|einheit", re.
 VALUES = re.compile(r".*(result|value|valuenum|wert|ergebnis|reading|measure).*", re.IGNORECASE)
 IDS = re.compile(
     r"(?i:(.*[\W_])?(id|code|key)|(item|param|parameter|variable)(id|no|nr)?"
-    r"|(sensor|channel|probe|replicate|trial|electrode|plate|tag|filter|(pass)?band|f)"
+    r"|(sensor|channel|probe|replicate|trial|electrode|plate|tag|filter|(pass)?band)"
     r"([\W_]?(id|no|nr|name))?)"
     r"|.*[a-z](ID|Id|Code)"
 )
