@@ -45,7 +45,9 @@ ELSEWHERE = ("predict.", "places.")
 # of the trainer, and later additions to datasets, models and schedules.
 DEFAULTS = {f"trainer.{entry.name}": entry.default for entry in fields(TrainerConfig)}
 ADDED_SETTINGS = {
+    "dataset.centre_series": False,
     "dataset.class_weights": "none",
+    "dataset.random_cuts": False,
     "dataset.time_scale": "auto",
     "model.augment": 0,
     "model.horizon_epochs": 0,
