@@ -19,11 +19,10 @@ import re
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 from documents import PERFORMANCE, RESULTS, ROOT, linked_from
 from figure3_growth import by_seed, growth
-from hopper_runs import latent_odes
+from hopper_steps import hopper_steps, hopper_trainings
 from machines import machines
 from pandas import DataFrame
 from random_cuts import compared_cuts, random_cuts
@@ -42,12 +41,7 @@ from node_experiments.chapters.irregular_series.physionet_tables import (
     column_runs,
 )
 from node_experiments.chapters.irregular_series.shipped import tables as shipped
-from node_experiments.chapters.irregular_series.tables import (
-    HOPPER,
-    OBSERVED_FRACTIONS,
-    classified,
-    forecasts,
-)
+from node_experiments.chapters.irregular_series.tables import classified, forecasts
 from node_experiments.chapters.latent_ode import table2_runs
 from node_experiments.chapters.latent_ode.table2 import details
 from node_experiments.chapters.pharmacokinetics import table as remifentanil
@@ -55,7 +49,7 @@ from node_experiments.cli.report import TABLES, resolve
 from node_experiments.cli.report_figures import labelled, loss_curves
 from node_experiments.reports.records import Record, records
 from node_experiments.reports.render import FORMATS
-from node_experiments.reports.table import Cell, Estimate, ReportTable
+from node_experiments.reports.table import Estimate, ReportTable
 from node_experiments.runs import load_runs
 from node_experiments.runs.frame import read_epochs
 
@@ -63,7 +57,6 @@ REFERENCE = ROOT / "outputs" / "reference"
 DOCUMENTS = (RESULTS, PERFORMANCE, REFERENCE / "table2" / "README.md")
 IRREGULAR = {
     "hopper_interpolation": "table3",
-    "hopper_interpolation_45_epochs": "table3",
     "hopper_extrapolation": "table3_extrapolation",
     "periodic_interpolation": "periodic_interpolation",
     "periodic_extrapolation": "periodic_extrapolation",
@@ -101,7 +94,6 @@ HISTORY = (
     "metrics.jsonl",
     "figure3.json",
 )
-PUBLISHED_STEPS = 300 * 160  # of the Hopper: epochs of as many batches of 50 trajectories
 # Of the many runs of a table, those whose figures are shown.
 ILLUSTRATED = {
     "table2/latent_ode_30_seed0",
@@ -246,49 +238,6 @@ def show_precision(runs: DataFrame) -> str:
     return f"{markdown(table)}\n{picture(caption, 'precision/loss_curves.png')}"
 
 
-def show_hopper_steps(runs: DataFrame) -> str:
-    """The latent ODE's errors against the steps of its training, of all budgets that were run."""
-    found = latent_odes(REFERENCE)
-    shares = sorted({share for share, _ in found})
-    budgets = sorted({steps for _, steps in found})
-    published = dict(
-        zip(OBSERVED_FRACTIONS, HOPPER["interpolation"]["irregular_latent_ode"], strict=True)
-    )
-
-    def error(share: float, steps: int) -> float:
-        return 100 * float(found[share, steps]["mse_samples/test"])
-
-    rows: list[list[Any]] = []
-    for steps in budgets:
-        (epochs,) = {run["config.trainer.epochs"] for key, run in found.items() if key[1] == steps}
-        cells = [
-            Cell.number(error(share, steps), ".3f") if (share, steps) in found else None
-            for share in shares
-        ]
-        rows.append([f"{epochs:g} epochs", Cell.number(steps, ",.0f"), *cells])
-    about = Cell(f"about {PUBLISHED_STEPS:,}", {"": PUBLISHED_STEPS})
-    rows.append(["published", about, *(Cell.number(published[each], ".3f") for each in shares)])
-    longest = {share: max(steps for each, steps in found if each == share) for share in shares}
-    ratios = ", ".join(
-        f"{error(share, longest[share]) / published[share]:.2f} with {share:.0%} observed "
-        f"({longest[share]:,} steps)"
-        for share in shares
-    )
-    table = ReportTable.of(
-        "The Hopper's latent ODE against its training",
-        ["", "training steps", *(f"{share:.0%}" for share in shares)],
-        rows,
-        caption="Test MSE x 100 of the latent ODE with an ODE encoder by the fraction of the "
-        "points observed, one seed, one cycle each:",
-        notes=[
-            "The error after the longest training, of one seed, as a multiple of the published "
-            f"one, for which no spread is given: {ratios}."
-        ],
-        missing="-",
-    )
-    return markdown(table)
-
-
 def show_poisson(runs: DataFrame) -> str:
     """How likely new events are under the inferred rate, the true one and a constant."""
     (run,) = records(runs)
@@ -350,7 +299,9 @@ COUNTED: dict[str, Callable[[DataFrame], list[Record]]] = {
     "teacher_forcing": lambda runs: compared(REFERENCE),
     "levels": lambda runs: compared_levels(REFERENCE),
     "random_cuts": lambda runs: compared_cuts(REFERENCE),
-    "hopper_interpolation steps": lambda runs: [*latent_odes(REFERENCE).values()],
+    "hopper_interpolation steps": lambda runs: [
+        run for each in hopper_trainings(REFERENCE) for run in each.runs
+    ],
 }
 SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "table1": table("table1"),
@@ -363,7 +314,7 @@ SECTIONS: dict[str, Callable[[DataFrame], str]] = {
     "table2 search": lambda runs: markdown(report(REFERENCE / "table2" / "search.csv", runs)),
     "poisson": show_poisson,
     "precision": show_precision,
-    "hopper_interpolation steps": show_hopper_steps,
+    "hopper_interpolation steps": lambda runs: "\n".join(map(markdown, hopper_steps(REFERENCE))),
     "teacher_forcing": lambda runs: "\n".join(map(markdown, own_forecasts(REFERENCE))),
     "levels": lambda runs: markdown(levels(REFERENCE)),
     "random_cuts": lambda runs: markdown(random_cuts(REFERENCE)),

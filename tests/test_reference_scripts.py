@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from node_experiments.reports.render import FORMATS
 from tests.written import write_run
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -17,33 +18,40 @@ def script(monkeypatch):
     return importlib.import_module
 
 
-def hopper(folder, name="hopper_latent_ode", error=0.01, rate=0.01, **settings):
+def hopper(folder, name="hopper_latent_ode", error=0.01, validation=0.5, epochs=13, **settings):
     data = {"name": "hopper", "task": "interpolation", "observed_fraction": 0.1}
     model = {"name": name.replace("hopper", "irregular"), **settings}
     if name == "hopper_ode_rnn":
         model["name"] = "ode_rnn"
-    config = {"name": name, "dataset": data, "model": model, "optimizer": {"lr": rate}}
+    config = {"name": name, "dataset": data, "model": model, "trainer": {"epochs": epochs}}
     seed = int(folder.name.rpartition("_seed")[2])
     metrics = {"mse": 1.0 - error, "mse_samples": error}
     result = {"name": name, "seed": seed}
     write_run(folder, {**config, "seed": seed}, metrics, **result)
+    steps = f'"epoch": 1, "step": {156 * epochs}, "mse_samples/validation": {validation}'
     text = (folder / "result.json").read_text()
-    (folder / "result.json").write_text(text.replace('"epoch": 1', '"epoch": 1, "step": 2028'))
+    (folder / "result.json").write_text(text.replace('"epoch": 1', steps))
 
 
-def test_an_encoder_that_is_not_named_is_an_ode(script, tmp_path):
-    hopper(tmp_path / "hopper_interpolation" / "latent_ode_seed0")
-    hopper(tmp_path / "hopper_interpolation" / "other_seed0", encoder="rnn")
-    ((key, run),) = script("hopper_runs").latent_odes(tmp_path).items()
-    assert key == (0.1, 2028)
-    assert run["directory"].endswith("latent_ode_seed0")
-
-
-def test_two_runs_of_equal_steps_are_rejected(script, tmp_path):
-    hopper(tmp_path / "hopper_interpolation" / "a_seed0")
-    hopper(tmp_path / "hopper_interpolation_120_epochs" / "b_seed0", rate=0.03)
-    with pytest.raises(SystemExit, match=r"a_seed0 and .*b_seed0 both observe 10% and trained"):
-        script("hopper_runs").latent_odes(tmp_path)
+def test_the_training_of_the_hopper_is_chosen_on_validation_data(script, tmp_path):
+    steps = script("hopper_steps")
+    folders = [f"hopper_interpolation{end}" for end in ("", "_wide", "_45_epochs")]
+    for folder, error, validation in zip(folders, (0.3, 0.2, 0.1), (0.3, 0.1, 0.2), strict=True):
+        for seed in range(4):
+            hopper(
+                tmp_path / folder / f"latent_ode_seed{seed}",
+                error=error,
+                validation=validation + seed / 1000,
+                epochs=45 if "45" in folder else 13,
+            )
+    hopper(tmp_path / "hopper_interpolation" / "other_seed0", validation=0.0, encoder="rnn")
+    found = steps.hopper_trainings(tmp_path)
+    assert [(each.steps, each.wide) for each in found] == [
+        (2028, False), (2028, True), (7020, False),
+    ]  # fmt: skip
+    assert steps.best_of(found, 0.1) is found[1]
+    text = FORMATS["md"](steps.by_model(found))
+    assert "is lower on validation data (medians 10.150 and 30.150, p = 0.029)" in text
 
 
 def test_the_order_on_the_front_page_is_of_the_numbers_that_it_shows(
