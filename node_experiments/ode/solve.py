@@ -38,6 +38,8 @@ from .validation import (
     check_parameters,
     check_times,
     check_transform,
+    is_in_vmap,
+    is_mapped,
     reject_batch_statistics,
     transformed,
 )
@@ -337,7 +339,7 @@ def gradient_method(
     Sets the problem's parameters.
 
     Raises:
-        ValueError: A transform is applied to adaptive steps, or the gradient method does not
+        ValueError: A transform cannot go through the steps, or the gradient method does not
             support the vector field.
     """
     known = DEFAULTS.get(gradient) if isinstance(gradient, str) else None
@@ -345,11 +347,7 @@ def gradient_method(
     solver_method = problem.solver.properties
     if transformed(func, problem.y0, problem.t, *problem.args):
         if not problem.solver.fixed_steps:
-            raise ValueError(
-                "torch.func transforms and forward-mode differentiation go through fixed steps "
-                "only, because the steps of an adaptive solve depend on the values; set "
-                "solver.num_steps or solver.step_size"
-            )
+            check_steps_are_shared(problem)
         if not solver_method.recordable:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through the steps of "
@@ -392,6 +390,21 @@ def gradient_method(
         warn_of_detached_parameters(problem, unobserved)
         return method
     return None
+
+
+def check_steps_are_shared(problem: Problem) -> None:
+    """Reject `torch.func.vmap` over values on which the sizes of adaptive steps would depend.
+
+    Raises:
+        ValueError: It maps over the initial state, or over what the vector field reads.
+    """
+    start, y0 = problem.time(problem.times[0]), problem.y0
+    if is_mapped(y0) or (is_in_vmap() and is_mapped(problem.func(start, y0, *problem.args))):
+        raise ValueError(
+            "torch.func.vmap goes through fixed steps only, because each sample would choose "
+            "adaptive steps of its own; set solver.num_steps or solver.step_size, or pass the "
+            "batch as y0 without vmap"
+        )
 
 
 def warn_of_detached_parameters(problem: Problem, unobserved: UnobservedTensors) -> None:

@@ -29,6 +29,8 @@ __all__ = [
     "check_times",
     "check_transform",
     "is_differentiated",
+    "is_in_vmap",
+    "is_mapped",
     "reject_batch_statistics",
     "transformed",
 ]
@@ -234,14 +236,27 @@ def is_differentiated(x: Tensor) -> bool:
     return wrapped and is_differentiated(torch._C._functorch.get_unwrapped(x))
 
 
+def is_in_vmap() -> bool:
+    """Whether `torch.func.vmap` is active; forward-mode Jacobians use it too."""
+    interpreters = retrieve_all_functorch_interpreters()
+    return any(i.key() == TransformType.Vmap for i in interpreters)
+
+
+def is_mapped(x: Tensor) -> bool:
+    """Whether `torch.func.vmap` maps over the values of a tensor, not only over tangents."""
+    functorch = torch._C._functorch
+    if not functorch.is_functorch_wrapped_tensor(x):
+        return False
+    return functorch.is_batchedtensor(x) or is_mapped(functorch.get_unwrapped(x))
+
+
 def check_transform(t: Tensor | Sequence[float], events: bool) -> None:
     """Reject solves that transforms and forward-mode differentiation cannot go through.
 
     Raises:
         ValueError: Times that differ between samples, or events.
     """
-    interpreters = retrieve_all_functorch_interpreters()
-    if not any(i.key() == TransformType.Vmap for i in interpreters):
+    if not is_in_vmap():
         if events:
             raise ValueError(
                 "transforms of torch.func and forward-mode differentiation do not go through "

@@ -123,7 +123,8 @@ class InitialValueProblem:
         backprop = gradient == "backprop"
         if backprop and self.is_scipy:
             return self._solve_without_gradients(field, arguments)
-        if not (backprop and t.requires_grad and torch.is_grad_enabled()):
+        moves = t.requires_grad and not torch._C._are_functorch_transforms_active()
+        if not (backprop and moves and torch.is_grad_enabled()):
             return solve_or_assert(field, y0, t, self.solver, gradient, **arguments).ys
         start = move_start(field, y0, t)
         solution = solve_or_assert(field, start, t.detach(), self.solver, gradient, **arguments)
