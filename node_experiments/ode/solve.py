@@ -401,9 +401,9 @@ def check_steps_are_shared(problem: Problem) -> None:
     start, y0 = problem.time(problem.times[0]), problem.y0
     if is_mapped(y0) or (is_in_vmap() and is_mapped(problem.func(start, y0, *problem.args))):
         raise ValueError(
-            "torch.func.vmap goes through fixed steps only, because each sample would choose "
-            "adaptive steps of its own; set solver.num_steps or solver.step_size, or pass the "
-            "batch as y0 without vmap"
+            "torch.func.vmap goes through fixed steps only, because adaptive steps would differ "
+            "between the samples; set solver.num_steps or solver.step_size, or pass the batch as "
+            "y0 without vmap"
         )
 
 
