@@ -42,8 +42,18 @@ def matching_files(path: Path) -> list[Path]:
     """
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
-    found = map(Path, glob.iglob(str(path), recursive=True))
+    found = map(Path, glob.iglob(pattern_of(path), recursive=True))
     return sorted(each for each in found if each.is_file()) or [path]
+
+
+def pattern_of(path: Path) -> str:
+    """The pattern for a path with wildcards; brackets in folders that exist are not wildcards.
+
+    >>> pattern_of(Path("runs/*.csv"))
+    'runs/*.csv'
+    """
+    folder = next(each for each in path.parents if each.exists())
+    return str(Path(glob.escape(str(folder)), path.relative_to(folder)))
 
 
 def would_match(file: Path, path: Path) -> bool:
@@ -58,7 +68,7 @@ def would_match(file: Path, path: Path) -> bool:
     """
     if path.exists() or not glob.has_magic(str(path)):
         return False
-    name, pattern = os.path.abspath(file), os.path.abspath(path)
+    name, pattern = os.path.abspath(file), os.path.abspath(pattern_of(path))
     if "**" in pattern:  # which matches any folders, as `*` does here
         return fnmatch.fnmatchcase(name, pattern.replace("**/", "*"))
     return Path(name).match(pattern)

@@ -7,7 +7,7 @@ import pytest
 
 from node_experiments.data.table_files import names_of_files, read_tables
 from node_experiments.errors import DataError
-from node_experiments.files import matching_files
+from node_experiments.files import matching_files, would_match
 
 
 def written(folder, **texts):
@@ -86,3 +86,12 @@ def test_wildcards_match_files_and_a_file_may_be_named_like_one(tmp_path):
     literal = lab / "[b].csv"
     literal.write_text("t")
     assert matching_files(literal) == [literal]
+
+
+def test_brackets_in_the_name_of_a_folder_are_not_wildcards(tmp_path):
+    (dated := tmp_path / "runs [2024]").mkdir()
+    paths = sorted(written(dated, b="t", a="t"))
+    assert matching_files(dated / "*.csv") == paths
+    assert matching_files(dated / "[b-z].csv") == paths[1:]
+    assert would_match(dated / "new.csv", dated / "*.csv")
+    assert not would_match(tmp_path / "runs 2" / "new.csv", dated / "*.csv")
