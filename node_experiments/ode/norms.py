@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from .methods.base import Stepper
 
-__all__ = ["ErrorRatio", "Norm", "one_number", "relative_distance", "rms_norm", "scaled"]
+__all__ = [
+    "ErrorRatio",
+    "Norm",
+    "one_number",
+    "read",
+    "relative_distance",
+    "rms_norm",
+    "scaled",
+]
 
 Norm = Callable[[Tensor], Tensor]
 
@@ -51,6 +59,24 @@ def scaled(
     return error / scale
 
 
+def largest(size: Tensor) -> float:
+    """A norm as a number; the largest of the samples that `torch.func.vmap` maps over.
+
+    They share their steps, which then meet the tolerance in each of them.
+    """
+    while torch._C._functorch.is_functorch_wrapped_tensor(size):
+        size = torch._C._functorch.get_unwrapped(size)
+    return float(size.detach().max())
+
+
+def read(sizes: Sequence[Tensor]) -> list[float]:
+    """Norms as numbers, with one synchronisation; see `largest`."""
+    if torch._C._are_functorch_transforms_active():
+        return list(map(largest, sizes))
+    numbers: list[float] = torch.stack(list(sizes)).tolist()
+    return numbers
+
+
 class ErrorRatio:
     """The local error of a step in multiples of its tolerance; steps up to 1 are accepted.
 
@@ -83,6 +109,7 @@ class ErrorRatio:
             self._rtol, self._atol = self._rtol * root, self._atol * root
             self._norm = torch.linalg.vector_norm
         self.largest = 0.0
+        self._read = largest if torch._C._are_functorch_transforms_active() else float
 
     def __call__(self, h: float, y0: Tensor, y1: Tensor) -> float:
         """Ratio of the last step, of size `h` from `y0` to `y1`; needs one synchronisation."""
@@ -90,7 +117,7 @@ class ErrorRatio:
             y0, y1 = y0.detach(), y1.detach()
         scale = torch.maximum(y0.abs(), y1.abs()).mul_(self._rtol).add_(self._atol)
         size = self._norm(self._stepper.error / scale)
-        ratio = float(size) if self._orders is None else self._orders.read(size, h)
+        ratio = self._read(size) if self._orders is None else self._orders.read(size, h)
         if ratio > self.largest:
             self.largest = ratio
         return ratio

@@ -346,8 +346,8 @@ def gradient_method(
     method = known or make_gradient(gradient)
     solver_method = problem.solver.properties
     if transformed(func, problem.y0, problem.t, *problem.args):
-        if not problem.solver.fixed_steps:
-            check_steps_are_shared(problem)
+        if problem.solver.batching == "independent":
+            check_unmapped(problem)
         if not solver_method.recordable:
             raise ValueError(
                 "torch.func transforms and forward-mode differentiation go through the steps of "
@@ -392,8 +392,8 @@ def gradient_method(
     return None
 
 
-def check_steps_are_shared(problem: Problem) -> None:
-    """Reject `torch.func.vmap` over values on which the sizes of adaptive steps would depend.
+def check_unmapped(problem: Problem) -> None:
+    """Reject `torch.func.vmap` over what the individual step sizes of samples depend on.
 
     Raises:
         ValueError: It maps over the initial state, or over what the vector field reads.
@@ -401,9 +401,9 @@ def check_steps_are_shared(problem: Problem) -> None:
     start, y0 = problem.time(problem.times[0]), problem.y0
     if is_mapped(y0) or (is_in_vmap() and is_mapped(problem.func(start, y0, *problem.args))):
         raise ValueError(
-            "torch.func.vmap goes through fixed steps only, because adaptive steps would differ "
-            "between the samples; set solver.num_steps or solver.step_size, or pass the batch as "
-            "y0 without vmap"
+            "torch.func.vmap cannot map over solver.batching='independent', because all samples "
+            "of vmap share the steps; set solver.batching='joint', or pass the batch as y0 "
+            "without vmap"
         )
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .methods.base import Number, Stepper
-from .norms import Norm
+from .norms import Norm, read
 from .solver import Solver
 
 __all__ = [
@@ -260,7 +260,7 @@ def first_step(
     with torch.no_grad():
 
         def sizes(*vectors: Tensor) -> Iterable[Sequence[float]]:
-            return [[x] for x in torch.stack([norm(vector) for vector in vectors]).tolist()]
+            return [[x] for x in read([norm(vector) for vector in vectors])]
 
         def derivative_after(signed: Sequence[float]) -> Tensor:
             (h,) = signed

@@ -1,10 +1,10 @@
-"""Transforms of `torch.func` through adaptive steps, beside backpropagation through them."""
+"""Transforms of `torch.func` through adaptive steps, beside backpropagation and single solves."""
 
 import pytest
 import torch
 from torch.autograd.functional import hessian, jacobian, jvp, vjp
 
-from node_experiments.ode import Solver, solve
+from node_experiments.ode import SolveError, Solver, solve
 from node_experiments.ode.torchdiffeq import odeint, odeint_adjoint
 
 # torch's own, of the first forward-mode derivative in a process
@@ -99,25 +99,95 @@ def test_through_the_drop_in(call):
     torch.testing.assert_close(moved, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("batching", ["joint", "independent"])
-def test_vmap_over_values_is_rejected(batching):
-    solver = Solver("dopri5", batching=batching)
-    message = "vmap goes through fixed steps only.*set solver.num_steps or solver.step_size"
-    several = torch.stack([WEIGHT, 2 * WEIGHT])
-    for mapped in (
-        lambda: torch.func.vmap(lambda y: end(y[None], solver=solver))(Y0),
-        lambda: torch.func.vmap(torch.func.grad(lambda y: energy(y[None], solver=solver)))(Y0),
-        lambda: torch.func.vmap(lambda w: end(Y0, w, solver=solver))(several),
-        lambda: torch.func.vmap(torch.func.jacfwd(lambda y: end(y[None], solver=solver)))(Y0),
+def each(final, inputs):
+    return torch.stack([final(x) for x in inputs])
+
+
+WEIGHTS = torch.stack([WEIGHT, -2 * WEIGHT, WEIGHT.T])
+
+
+@pytest.mark.parametrize(
+    "mapped",
+    [
+        lambda w: end(Y0, w),
+        torch.func.grad(lambda w: energy(Y0, w)),
+        torch.func.jacfwd(lambda w: end(Y0, w)),
+        torch.func.hessian(lambda w: energy(Y0, w)),
+        lambda w: torch.func.vmap(lambda y: end(y, w))(Y0),
+    ],
+    ids=["values", "gradients", "Jacobians", "Hessians", "twice"],
+)
+def test_samples_of_vmap_equal_solves_one_by_one(mapped):
+    """Within the tolerance: the samples share the steps."""
+    found = torch.func.vmap(mapped)(WEIGHTS)
+    torch.testing.assert_close(found, each(mapped, WEIGHTS), rtol=1e-3, atol=1e-4)
+
+
+def test_backpropagation_through_vmap():
+    weights = WEIGHTS.clone().requires_grad_()
+    torch.func.vmap(lambda w: end(Y0, w))(weights).pow(2).sum().backward()
+    expected = torch.func.vmap(torch.func.grad(lambda w: energy(Y0, w)))(WEIGHTS)
+    torch.testing.assert_close(weights.grad, expected)
+
+
+def test_the_hardest_sample_of_vmap_sets_the_steps():
+    """A mean over the samples would let a fast one exceed the tolerance a hundredfold."""
+    rates = torch.ones(10_000, dtype=torch.float64)
+    rates[0] = 50.0
+    one, steps = torch.ones(1, dtype=torch.float64), []
+    solver = Solver("dopri5", rtol=1e-8, atol=1e-8)
+
+    def final(rate):
+        solution = solve(lambda t, y: -rate * y, one, [0.0, 1.0], solver)
+        steps.append(solution.stats.forward.accepted)
+        return solution.ys[-1]
+
+    found = torch.func.vmap(final)(rates)[:, 0]
+    assert float((found - torch.exp(-rates)).abs().max()) < 1e-7
+    final(rates[0])
+    assert steps[0] == pytest.approx(steps[1], rel=0.2)
+
+
+def test_samples_of_vmap_over_the_last_axis_and_in_dictionaries():
+    solver = SOLVERS["dopri5"]
+
+    def final(y):
+        ys = solve(lambda t, s: {"y": torch.tanh(WEIGHT @ s["y"])}, {"y": y}, TIMES, solver).ys
+        return ys["y"][-1]
+
+    found = torch.func.vmap(final, in_dims=1, out_dims=1)(Y0.T)
+    torch.testing.assert_close(found, each(final, Y0).T, rtol=1e-4, atol=1e-5)
+
+
+def test_dense_output_of_vmap():
+    def middle(weight):
+        solution = solve(lambda t, y: y @ weight, Y0, TIMES, SOLVERS["dopri5"], dense=True)
+        return solution.interpolant(0.77)
+
+    found = torch.func.vmap(middle)(WEIGHTS)
+    exact = each(lambda w: Y0 @ torch.linalg.matrix_exp(0.77 * w), WEIGHTS)
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-5)
+
+
+def test_a_sample_of_vmap_without_a_finite_derivative_is_an_error():
+    weights = torch.stack([WEIGHT, WEIGHT * torch.nan])
+    with pytest.raises(SolveError, match="NaN or infinity"):
+        torch.func.vmap(lambda w: end(Y0, w))(weights)
+
+
+def test_vmap_and_individual_steps_exclude_each_other():
+    solver = SOLVERS["independent"]
+    message = "vmap cannot map over solver.batching='independent'.*set solver.batching='joint'"
+    for mapped, inputs in (
+        (lambda y: end(y[None], solver=solver), Y0),
+        (lambda w: end(Y0, w, solver=solver), WEIGHTS),
     ):
-        with pytest.raises(ValueError, match=message):
-            mapped()
-    with pytest.raises(ValueError, match="use a method with fixed steps"):
-        torch.func.vmap(lambda y: odeint(lambda t, y: -y, y, TIMES))(Y0)
+        for transform in (mapped, torch.func.jacfwd(mapped)):
+            with pytest.raises(ValueError, match=message):
+                torch.func.vmap(transform)(inputs)
 
 
-def test_vmap_over_other_inputs_shares_the_steps():
-    """The solve does not depend on what is mapped over."""
+def test_vmap_over_what_the_solve_does_not_read():
     scales = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     found = torch.func.vmap(lambda scale: scale * end(Y0))(scales)
     torch.testing.assert_close(found, scales[:, None, None] * end(Y0))

@@ -23,7 +23,6 @@ ADVICE = {
     "pass it in args=(...)": "make it a part of the state",
     "gradient='backprop'": "odeint",
     "gradient='discrete', which solves nothing backwards": "odeint",
-    "set solver.num_steps or solver.step_size": "use a method with fixed steps, such as 'rk4'",
     "parameters holds": "adjoint_params holds",
     "or pass the tensor in args=(...)": "or make it a part of the state",
     "solver.max_steps": "options['max_num_steps']",
