@@ -103,13 +103,13 @@ class OptimizerConfig:
 
     GROUP: ClassVar[str] = "optimizer"
 
-    name: str = "sgd"  # sgd | adam | adamax | rmsprop
+    name: str = "sgd"  # sgd | adam | adamw | adamax | rmsprop
     lr: float = 0.1  # learning rate, before any schedule
-    weight_decay: float = 0.0  # L2 penalty on all parameters
+    weight_decay: float = 0.0  # L2 penalty on all parameters; of adamw: decoupled, times lr
     momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = False  # of sgd
-    beta1: float = 0.9  # of adam and adamax
-    beta2: float = 0.999  # of adam and adamax
+    beta1: float = 0.9  # of adam, adamw and adamax
+    beta2: float = 0.999  # of adam, adamw and adamax
 
     def __post_init__(self) -> None:
         positive(self, "lr")

@@ -14,6 +14,7 @@ __all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
 OPTIMIZERS = {
     "sgd": ("lr", "weight_decay", "momentum", "nesterov"),
     "adam": ("lr", "weight_decay", "beta1", "beta2"),
+    "adamw": ("lr", "weight_decay", "beta1", "beta2"),
     "adamax": ("lr", "weight_decay", "beta1", "beta2"),
     "rmsprop": ("lr", "weight_decay", "momentum"),
 }
@@ -45,7 +46,8 @@ def make_optimizer(
         return torch.optim.RMSprop(parameters, lr, momentum=momentum, weight_decay=weight_decay)
     if name == "adamax":
         return torch.optim.Adamax(parameters, lr, (beta1, beta2), weight_decay=weight_decay)
-    return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay, fused=True)
+    adam = torch.optim.AdamW if name == "adamw" else torch.optim.Adam
+    return adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay, fused=True)
 
 
 def make_scheduler(

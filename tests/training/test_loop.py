@@ -241,6 +241,7 @@ def test_one_cycle_moves_the_momentum_that_was_asked_for(name, options, highest,
     [
         ("sgd", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4, "nesterov": True}),
         ("adam", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
+        ("adamw", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
         ("adamax", {"lr": 0.2, "weight_decay": 0.3, "beta1": 0.4, "beta2": 0.5}),
         ("rmsprop", {"lr": 0.2, "weight_decay": 0.3, "momentum": 0.4}),
     ],
@@ -251,6 +252,16 @@ def test_every_setting_of_an_optimizer_arrives(name, options):
     if "betas" in found:
         found["beta1"], found["beta2"] = found["betas"]
     assert {setting: found[setting] for setting in options} == options
+
+
+@pytest.mark.parametrize(("name", "left"), [("adamw", 1.0 - 0.2 * 0.3), ("adam", 1.0 - 0.2)])
+def test_the_weight_decay_of_adamw_is_not_a_gradient(name, left):
+    """Adam's first step is as long as the rate, whatever the gradient."""
+    weight = nn.Parameter(torch.ones(1, dtype=torch.float64))
+    optimizer = make_optimizer([weight], name, lr=0.2, weight_decay=0.3)
+    weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    assert weight.item() == pytest.approx(left)
 
 
 def test_windows_hold_the_means_of_their_own_steps_at_the_steps_of_the_whole_run():
