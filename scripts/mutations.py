@@ -530,10 +530,17 @@ TRAINING = (
         ("training/test_checkpoints.py",),
     ),
     Mutation(
+        "samples of vmap share steps that the easiest of them allows",
+        "ode/norms.py",
+        "return float(size.detach().max())",
+        "return float(size.detach().min())",
+        ("ode/test_transforms.py::test_the_hardest_sample_of_vmap_sets_the_steps",),
+    ),
+    Mutation(
         "Adam ignores weight_decay",
         "training/optimizers.py",
-        "return torch.optim.Adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay,",
-        "return torch.optim.Adam(parameters, lr, (beta1, beta2),",
+        "return adam(parameters, lr, (beta1, beta2), weight_decay=weight_decay,",
+        "return adam(parameters, lr, (beta1, beta2),",
         ("training/test_loop.py::test_every_setting_of_an_optimizer_arrives",),
     ),
     Mutation(
