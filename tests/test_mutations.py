@@ -23,4 +23,4 @@ def test_a_mutation_applies_once_and_has_its_tests(mutation):
 
 
 def test_mutations_have_names_of_their_own():
-    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) == 83
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) == 84
