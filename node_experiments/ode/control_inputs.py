@@ -26,7 +26,7 @@ class ControlInput:
     A path is constant before its first knot and after its last one. Gradients flow into values
     and slopes, and into the times of continuous paths; for a path among the `args` of a solve
     they do so with every gradient method. Gradients of times jump at the knots even if u(t) does
-    not, so a solve that needs them should use `jump_t=u.knots`.
+    not, so that `jump_t` then holds the knots.
 
     A batch of paths belongs to a fixed batch of samples, so with per-sample step sizes
     (`solver.batching="independent"`), where samples leave the batch, only a shared path works.
@@ -169,9 +169,9 @@ class ControlInput:
 
     @property
     def jump_t(self) -> tuple[float, ...]:
-        """The times at which some sample's path jumps, for `solver.jump_t`; none if continuous."""
+        """For `solver.jump_t`: where some sample's path jumps, or its gradient of the times."""
         if self.interpolation != "constant":
-            return ()
+            return self.knots if self.times.requires_grad else ()
         later = self.times[..., 1:]
         return tuple(sorted(set(later[later.isfinite()].tolist())))
 

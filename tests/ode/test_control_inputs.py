@@ -89,6 +89,33 @@ def test_a_linear_path_integrates_to_trapezoids_and_its_times_have_gradients(gra
     assert float(of_times[1]) == pytest.approx(2.5 - 3.0, rel=1e-5)
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_the_suggested_jumps_make_gradients_of_the_knots_exact(interpolation, gradient):
+    values = vector(1, 4, 2, 3).unsqueeze(1)
+
+    def last_state(knots, gradient="backprop"):
+        u = ControlInput(knots, values, interpolation)
+        solver = Solver("dopri5", rtol=1e-9, atol=1e-11, jump_t=u.jump_t)
+        start, t = torch.zeros(1).double(), vector(0, 2)
+        solution = solve(lambda t, y, u: u(t) * y.cos() - y, start, t, solver, gradient, args=(u,))
+        return solution.ys[-1]
+
+    knots = vector(0, 0.3, 0.8, 1.5).requires_grad_()
+    (found,) = torch.autograd.grad(last_state(knots, gradient).sum(), knots)
+    for i in (1, 2, 3):  # the first is where the solve starts
+        step = 1e-4 * torch.eye(4).double()[i]
+        ends = [last_state((knots + s * step).detach().requires_grad_()) for s in (1, -1)]
+        difference = float((ends[0] - ends[1]).detach()) / 2e-4
+        assert float(found[i]) == pytest.approx(difference, rel=1e-5, abs=1e-7)
+
+
+def test_a_continuous_path_suggests_no_jumps_unless_its_times_need_gradients():
+    times, values = vector(0, 1, 3), vector(1, 4, 2).unsqueeze(1)
+    assert ControlInput(times, values).jump_t == ()
+    assert ControlInput(times.requires_grad_(), values).jump_t == (0.0, 1.0, 3.0)
+
+
 def test_hermite_polynomials_reproduce_a_cubic():
     knots = vector(0, 0.7, 1.0, 2.0)
     u = ControlInput(

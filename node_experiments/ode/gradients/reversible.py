@@ -154,8 +154,9 @@ class ReversibleSolve(torch.autograd.Function):
                 f"{problem.solver.properties.name} was undone with a relative error of "
                 f"{error:.1e} in the initial state, above "
                 f"{ctx.options.reconstruction_tolerance:.1e}; its gradient is no better than "
-                "that. Solve in float64, take fewer steps, or use "
-                "gradient='checkpoint' with the method it is built from",
+                "that. Check that the vector field did not change since the solve, solve in "
+                "float64, take fewer steps, or use gradient='checkpoint' with the method it is "
+                "built from",
                 stacklevel=2,
             )
         grad_y0 = grad_y0.view(problem.y0.shape)
