@@ -2,32 +2,27 @@
 
 from pathlib import Path
 
-from paired_table import Pair, paired_table
+from paired_table import ON_BOTH, extrapolations, paired_errors, paired_table, teacher_forcing
 
-from node_experiments.reports.records import Record, records
+from node_experiments.reports.records import Record
 from node_experiments.reports.table import ReportTable
-from node_experiments.runs import load_runs
 
 FOLDERS = ("levels", "mimic_demo", "pbcseq", "teacher_forcing")
 DATASETS = {"csv": "the sample file", "mimic_demo": "MIMIC's second day", "pbcseq": "pbcseq"}
-MODELS = {"gru_d": "GRU-D", "latent_ode": "latent ODE"}
+COMPARED = ("gru_d", "latent_ode")
 
 
 def levels(reference: Path) -> ReportTable:
     """Errors of both kinds of forecasts over the same seeds."""
-    runs = compared_levels(reference)
-    pairs = [
-        Pair(
-            f"{of_dataset}, {label}",
-            *(by_seed(runs, f"{dataset}_{model}", centred) for centred in (False, True)),
-        )
-        for dataset, of_dataset in DATASETS.items()
-        for model, label in MODELS.items()
-    ]
     return paired_table(
         "Series that differ in level",
         ("a plain forecast", "relative to the mean of the values seen"),
-        pairs,
+        paired_errors(
+            compared_levels(reference),
+            DATASETS,
+            COMPARED,
+            lambda run: bool(run.get("config.dataset.centre_series")),
+        ),
         "a forecast relative to the mean",
         "Test MSE, a mean over series, in squared standard deviations of the training series, of "
         "forecasts beyond the observations, without and with `dataset.centre_series=true`. Mean "
@@ -37,22 +32,8 @@ def levels(reference: Path) -> ReportTable:
 
 def compared_levels(reference: Path) -> list[Record]:
     """The runs of the table, with the other settings as they are by default."""
-    names = {f"{dataset}_{model}" for dataset in DATASETS for model in MODELS}
     return [
         run
-        for folder in FOLDERS
-        for run in records(load_runs(reference / folder))
-        if run["status"] == "completed"
-        and run["name"] in names
-        and run.get("config.dataset.task") == "extrapolation"
-        and (run["name"].endswith("latent_ode") or run.get("config.model.teacher_forcing") == 0.5)
+        for run in extrapolations(reference, FOLDERS, DATASETS)
+        if run["name"].endswith(COMPARED) and teacher_forcing(run) == ON_BOTH
     ]
-
-
-def by_seed(runs: list[Record], name: str, centred: bool) -> dict[int, float]:
-    """Test errors of an experiment by seed."""
-    return {
-        int(run["seed"]): float(run["mse/test"])
-        for run in runs
-        if run["name"] == name and bool(run.get("config.dataset.centre_series")) == centred
-    }

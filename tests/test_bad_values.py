@@ -6,13 +6,13 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from node_experiments.cli.application import composed_config
 from node_experiments.cli.hydra_errors import describe_error
 from node_experiments.cli.settings import choices, setting_types
 from node_experiments.config import RunConfig
 from node_experiments.errors import UserError
 from node_experiments.runner.compose import configs_folder
 from node_experiments.runner.messages import complain
+from tests.composed import composed_config
 from tests.grids import always
 
 VALUES = (

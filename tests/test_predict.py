@@ -18,7 +18,6 @@ from node_experiments.chapters.image_classification.predict import (
     warn_if_inverted,
 )
 from node_experiments.chapters.irregular_series.user_tables.user_table import SAMPLES
-from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.config.run import PredictConfig
 from node_experiments.errors import DataError
@@ -26,6 +25,7 @@ from node_experiments.runner.build import build_data, build_model
 from node_experiments.runner.compose import to_yaml
 from node_experiments.runner.predict import check_outputs, check_predict, parse_times
 from node_experiments.runs.checkpoint_names import pretrained_runs
+from tests.composed import composed_config
 
 pytestmark = pytest.mark.figures
 

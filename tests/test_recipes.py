@@ -136,7 +136,7 @@ class BentConfig:
 }  # fmt: skip
 TRAINED = """
 import torch
-from node_experiments.cli.application import composed_config
+from tests.composed import composed_config
 from node_experiments.runner import build
 
 config = composed_config(
@@ -215,7 +215,7 @@ def test_a_model_a_dataset_and_a_gradient_method_are_two_files_each_and_a_task_o
     done = subprocess.run(
         [sys.executable, "-c", TRAINED],
         cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, ROOT)))},
     )  # fmt: skip
     assert done.stdout == "ok line_bent 2.0\n", done.stderr
 

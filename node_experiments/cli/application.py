@@ -59,7 +59,7 @@ from .own_files import naming_own_file
 from .settings import choices
 from .sweep_summary import SweepSummary
 
-__all__ = ["composed_config", "one_job", "register", "run"]
+__all__ = ["one_job", "register", "run"]
 
 VERSION_BASE = "1.3"
 CONFIG = "config"
@@ -320,24 +320,6 @@ def validate(composed: DictConfig) -> RunConfig | None:
             return None
         raise
     return config
-
-
-def composed_config(words: Sequence[str]) -> RunConfig | None:
-    """Compose and check the configuration of a command line without running a job.
-
-    Raises:
-        UserError: The configuration cannot be run.
-        HydraException: The configuration cannot be composed.
-    """
-    flags = parse(words)
-    folders = [*config_folders(flags), *chapter_folders()]
-    groups = choices(folders)
-    given, multirun = normalise(flags, groups), is_sweep(flags)
-    overrides = [*given, exclude_keys_override([], given, multirun)]
-    check_overrides(map(read, overrides), groups, folders, multirun)
-    with hydra_for(flags) as hydra:
-        name = flags.config_name or CONFIG
-        return validate(compose(hydra, name, overrides, multirun))
 
 
 def one_job(composed: DictConfig, config: RunConfig | None = None) -> float | None:

@@ -192,36 +192,43 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
     "debug='nan'"
     """
     key, _, value = word.partition("=")
-    bare = key.lstrip("+")
-    if bare in groups and value in groups[bare]:
+    setting = key.lstrip("+")
+    if setting in groups and value in groups[setting]:
         return word if readable(word, str) else f"{key}={quoted(value)}"
-    if holds_texts(bare) and value[:1] == "[" and value[-1:] == "]" and len(value) > 2:
-        items, special = value[1:-1], set("[]{}'\"\\$")
-        if not special & set(items) or not readable(word, object):
+    if holds_texts(setting) and re.fullmatch(r"\[.+\]", value, re.DOTALL):
+        items = value[1:-1]
+        if not set("[]{}'\"\\$") & set(items) or not readable(word, object):
             return f"{key}=[{','.join(quoted(item.strip()) for item in items.split(','))}]"
-    text = bare in LITERAL_SETTINGS or (
-        bare.rpartition(".")[2] in LITERAL_LAST_PARTS and "." in bare
-    )
-    if not text or not value.strip() or value.lower() == "null" or "${" in value:
-        return word
-    if value[0] in "'\"[{" and readable(word, object):
-        return word
-    if "," in value and (multirun or bare in SWEPT):
-        if readable(word, object) and "=" not in value and "\\" not in value:
-            return word
-        # An escaped comma is part of a name.
+    if is_literal(setting) and value.strip() and value.lower() != "null" and "${" not in value:
+        return f"{key}={literal_value(word, several=multirun or setting in SWEPT)}"
+    return word
+
+
+def is_literal(setting: str) -> bool:
+    """Whether a setting is a path or a name."""
+    group, _, last = setting.rpartition(".")
+    return setting in LITERAL_SETTINGS or (bool(group) and last in LITERAL_LAST_PARTS)
+
+
+def literal_value(word: str, several: bool) -> str:
+    """The value of an override that is a path or a name, quoted unless Hydra reads it as typed.
+
+    Args:
+        several: A comma separates values; an escaped one is part of a name.
+    """
+    value = word.partition("=")[2]
+    several = several and "," in value
+    if readable(word, object):
+        override = read(word)
+        own_quotes = value[0] in "'\"[{"
+        own_function = override.is_sweep_override() and "," not in value.split("(")[0]
+        unchanged = own_function or override.value() == value
+        if own_quotes or (not {"=", "\\"} & set(value) if several else unchanged):
+            return value
+    if several:
         parts = [re.sub(r"\\(.)", r"\1", part) for part in re.split(r"(?<!\\),", value)]
-        return f"{key}={','.join(map(quoted, parts))}"
-    if (
-        readable(word, object)
-        and read(word).is_sweep_override()
-        and "," not in value.split("(")[0]
-    ):
-        return word
-    if readable(word, str) and read(word).value() == value:
-        return word
-    escapes = re.compile(r"\\(?=[=,])")  # escapes that Hydra's manual prescribes
-    return f"{key}={quoted(escapes.sub('', value))}"
+        return ",".join(map(quoted, parts))
+    return quoted(re.sub(r"\\(?=[=,])", "", value))  # escapes that Hydra's manual prescribes
 
 
 def readable(word: str, kind: type) -> bool:

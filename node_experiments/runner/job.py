@@ -67,51 +67,87 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
     # Torch's default cache of compiled code is a temporary folder, chosen when it is imported.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
     folder = Path(settings.runtime.output_dir)
-    single = settings.mode is None or settings.mode.name == "RUN"
+    single = is_single(settings)
+    label = "" if single else f"job {settings.job.num} {settings.job.override_dirname}".rstrip()
     mark_start(folder)
-    overrides: list[str] = [str(each) for each in settings.overrides.task]
-    sweep, varied = Path(settings.sweep.dir), settings.job.override_dirname
-    label = "" if single else f"job {settings.job.num} {varied}".rstrip()
     log_to_console()
-    choices = {group: settings.runtime.choices.get(group) for group in GROUPS}
-    choices = {group: None if choice == "None" else choice for group, choice in choices.items()}
     try:
-        config = configuration(typed(), overrides)
-        if config.mode != "train":
-            from .checkpoint_overrides import choices_of_checkpoint
-
-            choices = choices_of_checkpoint(config, choices, overrides)
-
-        siblings = not single or config.resume == "auto"
-        if config.mode == "train" and torchrun_rank() == 0:
-            remove_failed_starts(folder.parent, except_for=folder)
-
-        def find() -> Path:
-            place = find_run_folder(config, folder, siblings)
-            if place.resolve() != folder.resolve():
-                discard(folder)
-            return place
-
-        if "RANK" in os.environ:
-            outcome, place = under_torchrun(config, find, choices)
-        else:
-            lock = folder.parent / f".{config_hash(asdict(config))}.lock"
-            with one_at_a_time(lock if config.resume == "auto" else None, log_waiting):
-                place = find()
-                outcome = run_once(config, place, choices, live=single)
+        outcome, place = run_or_skip(typed, settings, folder)
     except UserError as error:
-        message = str(error)
         discard(folder)
-        if not single:
-            note_job(sweep, settings.job.num, varied, folder, message)
-        ExitCode.last = complain(f"{label}: {message}" if label else message)
+        note(settings, folder, str(error))
+        ExitCode.last = complain(f"{label}: {error}" if label else str(error))
         if isinstance(error, SweepError) and is_basic(settings.launcher):
             raise KeyboardInterrupt(ExitCode.last) from error
         return None
     if torchrun_rank() == 0:
         report(outcome.result, place, label, outcome.skipped)
-        if not single:
-            note_job(sweep, settings.job.num, varied, place, None)
+        note(settings, place, None)
+    pass_on_signal(outcome, settings)
+    if outcome.exit_code == 0:
+        return outcome.result.found.objective
+    ExitCode.last = outcome.exit_code
+    return None
+
+
+def is_single(settings: HydraConf) -> bool:
+    """Whether the job is the only one of its command line."""
+    return settings.mode is None or settings.mode.name == "RUN"
+
+
+def is_basic(launcher: Any) -> bool:
+    """Whether a launcher runs its jobs one after the other, in this process."""
+    return bool(launcher._target_.endswith("BasicLauncher"))
+
+
+def note(settings: HydraConf, folder: Path, reason: str | None) -> None:
+    """Record a job of a sweep in the folder of the sweep, with the reason if it did not start."""
+    if not is_single(settings):
+        varied = settings.job.override_dirname
+        note_job(Path(settings.sweep.dir), settings.job.num, varied, folder, reason)
+
+
+def run_or_skip(
+    typed: Callable[[], RunConfig], settings: HydraConf, folder: Path
+) -> tuple[Outcome, Path]:
+    """Run the job, unless the same run has ended before; return its outcome and its run folder.
+
+    Raises:
+        UserError: The input is wrong.
+    """
+    overrides = [str(each) for each in settings.overrides.task]
+    config = configuration(typed(), overrides)
+    found = {group: settings.runtime.choices.get(group) for group in GROUPS}
+    choices = {group: None if choice == "None" else choice for group, choice in found.items()}
+    if config.mode != "train":
+        from .checkpoint_overrides import choices_of_checkpoint
+
+        choices = choices_of_checkpoint(config, choices, overrides)
+    elif torchrun_rank() == 0:
+        remove_failed_starts(folder.parent, except_for=folder)
+    single = is_single(settings)
+
+    def find() -> Path:
+        place = find_run_folder(config, folder, siblings=not single or config.resume == "auto")
+        if place.resolve() != folder.resolve():
+            discard(folder)
+        return place
+
+    if "RANK" in os.environ:
+        return under_torchrun(config, find, choices)
+    lock = folder.parent / f".{config_hash(asdict(config))}.lock"
+    with one_at_a_time(lock if config.resume == "auto" else None, log_waiting):
+        place = find()
+        return run_once(config, place, choices, live=single), place
+
+
+def pass_on_signal(outcome: Outcome, settings: HydraConf) -> None:
+    """Let the launcher requeue a job that a signal stopped, or end the sweep of this process.
+
+    Raises:
+        KeyboardInterrupt: The sweep ends; its argument is the exit code.
+    """
+    single = is_single(settings)
     LeaveAtOnce.decided = single
     if outcome.result.status == "interrupted":
         call_launcher(outcome.signal)
@@ -122,15 +158,6 @@ def job(typed: Callable[[], RunConfig], settings: HydraConf) -> float | None:
         code = 130 if outcome.signal in (None, signal.SIGINT) else EXIT_REQUEUE
         ExitCode.last = code  # also if the signal came when this job was as good as done
         raise KeyboardInterrupt(code)
-    if outcome.exit_code == 0:
-        return outcome.result.found.objective
-    ExitCode.last = outcome.exit_code
-    return None
-
-
-def is_basic(launcher: Any) -> bool:
-    """Whether a launcher runs its jobs one after the other, in this process."""
-    return bool(launcher._target_.endswith("BasicLauncher"))
 
 
 def configuration(given: RunConfig, overrides: list[str]) -> RunConfig:

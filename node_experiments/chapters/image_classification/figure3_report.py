@@ -43,24 +43,31 @@ def figure3(runs: DataFrame) -> ReportTable:
 
 def section(run: Mapping[str, Any], measured: Measured) -> ReportTable:
     """The table of one run; numbers that its file lacks are reported as not known."""
-    measured = {**measured, "dataset": run.get("config.dataset.name", "?")}
-    caption = evaluate_or_default(describe_measurement, measured, "What was measured: not known.")
+    caption = evaluate_or_default(
+        lambda numbers: describe_measurement(run, numbers),
+        measured,
+        "What was measured: not known.",
+    )
     unknown = ReportTable.of("Figure 3", ["rtol = atol"], [], notes=["Numbers: not known."])
     found: ReportTable = evaluate_or_default(number_table, measured, unknown)
     found.caption, found.notes = caption, [*found.notes, *verdicts(measured)]
     return found
 
 
-def describe_measurement(measured: Measured) -> str:
+def describe_measurement(run: Mapping[str, Any], measured: Measured) -> str:
     """Describe what was measured, and how."""
     trained, reference = measured["trained"], measured["reference"]
     tolerances = measured["tolerances"]
     clock = f"{measured['clock']} time on {measured['threads']} thread"
     clock += "s" if measured["threads"] != 1 else ""
+    budget = f"{run['config.trainer.epochs']:g} epochs"
+    if (images := run.get("config.dataset.train_size")) is not None:
+        budget += f" of {images:,.0f} images"
     return (
         f"`{trained['name']}`, seed {trained['seed']}, protocol `{trained['protocol']}`, "
-        f"trained with {trained['solver']['method']} at {trained['solver']['rtol']:g}; "
-        f"{measured['images']} test images of {measured['dataset']}, {measured['precision']}, "
+        f"trained with {trained['solver']['method']} at {trained['solver']['rtol']:g} for "
+        f"{budget}; {measured['images']} test images of {run['config.dataset.name']}, "
+        f"{measured['precision']}, "
         f"rtol = atol from {tolerances[0]:.0e} to {tolerances[-1]:.0e}. Errors are relative to "
         f"{reference['method']} at {reference['tolerance']:.0e}, from "
         f"which another method differs by {measured['reference_error']:.0e}; {clock}, median "

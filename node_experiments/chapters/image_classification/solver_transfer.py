@@ -95,9 +95,13 @@ SolverResults = dict[str, SolverResult]
 
 
 def solver_transfer(runs: DataFrame) -> ReportTable:
-    """Build the table of all runs of mode=eval, one column per network."""
+    """Build the table of all runs of mode=eval of classifiers, one column per network."""
     found = records(runs)
-    tested = [run for run in found if run.get("config.mode") == "eval"]
+    tested = [
+        run
+        for run in found
+        if run.get("config.mode") == "eval" and run.get("metric", "accuracy") == "accuracy"
+    ]
     counted = [run for run in tested if exclusion_reason(run) is None]
     lost = [
         exclusion_note(Path(run["directory"]).name, why)

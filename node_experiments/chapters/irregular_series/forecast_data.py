@@ -129,13 +129,13 @@ def forecast_data(
     """
     train, validation, test = parts
     train = first_series(train, settings.train_size, "train")
-    counts = weights = None
-    centres = centres_series(settings)
     test = first_series(test, settings.test_size, "test")
+    centres = centres_series(settings)
+    counts = weights = None
     if classes is not None:
         names = class_names or tuple(map(str, range(classes)))
-        named = zip(("train", "validation", "test"), (train, validation, test), strict=True)
-        counts = {name: label_counts(part, names) for name, part in named}
+        named = {"train": train, "validation": validation, "test": test}
+        counts = {name: label_counts(part, names) for name, part in named.items()}
         if settings.class_weights == "balanced":
             weights = balanced_weights(list(counts["train"].values()))
     times = torch.cat([train.times, validation.times, test.times])
@@ -144,9 +144,8 @@ def forecast_data(
     cut = first + fraction * (last - first)
     scale = last if normalise_times_per_batch and last > 0 else 1.0
     undivided = replace(time_unit, scale=time_unit.scale / scale)
-
-    evaluates = span is not None
     mean = (mean_values(train) if mean is None else mean).to(device)
+    counted_before = mean_gap is not None  # the training series, when the checkpoint was trained
 
     def forecasts(part: RaggedSeries, number: int) -> Forecasts:
         part = part if device is None else part.to(device)
@@ -162,22 +161,9 @@ def forecast_data(
             undivided,
             mean if centres else None,
         )
-        # A checkpoint's training series were counted when it was trained.
-        if (left_out := len(part) - len(found)) and not (number == 0 and evaluates):
-            if found.cuts_at_random:
-                reason = "a single point, and are left out (dataset.random_cuts)"
-            else:
-                reason = (
-                    f"no point before, or none after, {undivided.text(cut)}, where extrapolation "
-                    "starts, and are left out (dataset.extrapolate_from)"
-                )
-            log.warning(
-                "%d of %d %s series have %s",
-                left_out,
-                len(part),
-                ("training", "validation", "test")[number],
-                reason,
-            )
+        if number > 0 or not counted_before:
+            name = ("training", "validation", "test")[number]
+            warn_of_left_out(found, len(part), name, undivided.text(cut))
         return found
 
     training = forecasts(train, 0)
@@ -218,6 +204,19 @@ def forecast_data(
         class_counts=counts,
         class_weights=weights,
     )
+
+
+def warn_of_left_out(kept: Forecasts, count: int, name: str, cut: str) -> None:
+    """Warn of the series of a part, of this number in all, that have nothing to extrapolate."""
+    if len(kept) == count:
+        return
+    reason = (
+        "a single point, and are left out (dataset.random_cuts)"
+        if kept.cuts_at_random
+        else f"no point before, or none after, {cut}, where extrapolation starts, and are left "
+        "out (dataset.extrapolate_from)"
+    )
+    log.warning("%d of %d %s series have %s", count - len(kept), count, name, reason)
 
 
 def read_static(count: int, settings: ForecastingConfig, dim: int) -> int:

@@ -114,6 +114,22 @@ def test_a_file_that_lacks_everything(tmp_path, capsys):
     assert "lacks numbers" in capsys.readouterr().err
 
 
+def test_two_trainings_of_one_network_are_told_apart(tmp_path):
+    """Both are `mnist_odenet` with seed 0 in the committed runs."""
+    trained = {
+        "name": "net", "seed": 0, "protocol": "quick", "solver": {"method": "rk4", "rtol": 0.1},
+    }  # fmt: skip
+    what = {"reference": {"method": "vern7", "tolerance": 1e-9}, "reference_error": 1e-8}
+    how = {"clock": "cpu", "threads": 1, "images": 3, "precision": "float64", "repetitions": 3}
+    measured = {**MEASURED, **what, **how, "trained": trained}
+    for name, epochs, size in (("long", 60, 12_000), ("short", 10, None)):
+        dataset = {"name": "mnist", "train_size": size}
+        write(tmp_path / name, measured, dataset=dataset, trainer={"epochs": epochs})
+    report = markdown(figure3, tmp_path)
+    assert "with rk4 at 0.1 for 60 epochs of 12,000 images; 3 test images of mnist" in report
+    assert "with rk4 at 0.1 for 10 epochs; 3 test images of mnist" in report
+
+
 def test_the_last_of_two_runs_is_drawn(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(

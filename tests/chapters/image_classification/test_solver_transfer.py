@@ -210,6 +210,17 @@ def test_with_nothing_to_count_reasons_are_listed(tmp_path):
     )
 
 
+def test_evaluations_of_other_models_than_classifiers_are_left_out(tmp_path):
+    """`node-report solver_transfer --reference` reads the evaluations of forecasts, too."""
+    write(tmp_path, ("euler", 1), ("euler", 1), 0.02)
+    alone = markdown(solver_transfer, tmp_path)
+    forecast = write(tmp_path, ("dopri5", None), ("dopri5", None), 0, seed=1)
+    result = json.loads((forecast / "result.json").read_text())
+    result["metrics"] = {"mse/test": 0.2, "nfe/forward": 30}
+    (forecast / "result.json").write_text(json.dumps({**result, "metric": "mse"}))
+    assert markdown(solver_transfer, tmp_path) == alone
+
+
 def test_failed_runs_are_marked(tmp_path):
     write(tmp_path, ("euler", 1), ("euler", 1), 0.02)
     write(tmp_path, ("euler", 1), ("dopri5", None), 0, status="failed")

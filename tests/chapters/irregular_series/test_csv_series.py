@@ -24,11 +24,11 @@ from node_experiments.chapters.irregular_series.user_tables.series_schema import
 from node_experiments.chapters.irregular_series.user_tables.table_columns import find_columns
 from node_experiments.chapters.irregular_series.user_tables.table_format import TableFormat
 from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
-from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.data.table_file import TableFile, read_table
 from node_experiments.errors import DataError
 from node_experiments.runner.build import build_data, build_model, build_task
+from tests.composed import composed_config
 
 HEAD = "series,time,hr,temp"
 

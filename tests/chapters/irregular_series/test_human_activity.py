@@ -13,10 +13,10 @@ from node_experiments.chapters.irregular_series.human_activity import (
 )
 from node_experiments.chapters.irregular_series.settings import HumanActivityConfig
 from node_experiments.chapters.irregular_series.time_unit import TimeUnit
-from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.errors import DataError
 from node_experiments.runner.data_files import check_same_data, fingerprints
+from tests.composed import composed_config
 
 START = 633790226051280329  # as published
 TAGS = ("010-000-024-033", "010-000-030-096", "020-000-033-111", "020-000-032-221")

@@ -18,10 +18,10 @@ from node_experiments.chapters.irregular_series.physionet2012 import (
 )
 from node_experiments.chapters.irregular_series.settings import PhysioNet2012Config
 from node_experiments.chapters.irregular_series.time_unit import TimeUnit
-from node_experiments.cli.application import composed_config
 from node_experiments.config import ConfigError
 from node_experiments.errors import DataError
 from node_experiments.runner.data_files import check_same_data, fingerprints
+from tests.composed import composed_config
 
 HEADER = "Time,Parameter,Value\n"
 RECORDS = {

@@ -14,9 +14,9 @@ from node_experiments.chapters.irregular_series.user_tables.training_table impor
     read_training_table,
 )
 from node_experiments.chapters.irregular_series.user_tables.user_table import read_user_table
-from node_experiments.cli.application import composed_config
 from node_experiments.errors import DataError
 from node_experiments.runner.data_files import resolved_dataset
+from tests.composed import composed_config
 
 SMOKE = ["experiment=csv_rnn_dt", "protocol=smoke", "seed=0"]
 
