@@ -42,7 +42,7 @@ def matching_files(path: Path) -> list[Path]:
     """
     if path.exists() or not glob.has_magic(str(path)):
         return [path]
-    found = map(Path, glob.iglob(str(path), recursive=True))
+    found = map(Path, glob.iglob(_pattern(path), recursive=True))
     return sorted(each for each in found if each.is_file()) or [path]
 
 
@@ -58,10 +58,16 @@ def would_match(file: Path, path: Path) -> bool:
     """
     if path.exists() or not glob.has_magic(str(path)):
         return False
-    name, pattern = os.path.abspath(file), os.path.abspath(path)
+    name, pattern = os.path.abspath(file), _pattern(Path(os.path.abspath(path)))
     if "**" in pattern:  # which matches any folders, as `*` does here
         return fnmatch.fnmatchcase(name, pattern.replace("**/", "*"))
     return Path(name).match(pattern)
+
+
+def _pattern(path: Path) -> str:
+    """The path as a pattern, with those of its first folders that exist as they are written."""
+    folder = next(parent for parent in path.parents if parent.exists())
+    return os.path.join(glob.escape(str(folder)), path.relative_to(folder))
 
 
 def read_file(path: Path) -> bytes:
