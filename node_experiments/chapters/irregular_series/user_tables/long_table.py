@@ -10,6 +10,7 @@ import pandas as pd
 from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .separate_dates import rest_of_time
 from .shell_settings import setting_of_list
 from .table_cells import (
     codes_of,
@@ -161,7 +162,12 @@ def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> Non
         join = f"join it with {form.series_column!r}"
         if form.series_column in table.added:
             join = "name it with dataset.series_column"
-        first = (
+        if (name := rest_of_time(table, form, int(row["row"]))) is not None:
+            first = (
+                f"if {name!r} is part of the time, join it with {form.time_column!r} in one "
+                "column (2024-03-31 14:05; of a month or quarter, its first day); "
+            )
+        first += (
             "if each row has the value of one variable, set dataset.variable_column and "
             f"value_column; if another column tells series apart, {join}; else "
         )
