@@ -348,6 +348,8 @@ def test_thousands_are_read_as_they_are_said_to_be_written(tmp_path):
     assert_same(found.source[2], csv_data(CSVConfig(path=str(plain))).source[2])
     with pytest.raises(ConfigError, match=r"thousands='\.' must be .* other than decimal"):
         CSVConfig(thousands=".", decimal=".")
+    with pytest.raises(ConfigError, match=r"a blank \(\"dataset.thousands=' '\"\), or null"):
+        CSVConfig(thousands="")  # as a shell and Hydra leave dataset.thousands=" "
 
 
 @pytest.mark.parametrize(
