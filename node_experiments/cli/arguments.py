@@ -198,7 +198,9 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
     if holds_texts(bare) and value[:1] == "[" and value[-1:] == "]" and len(value) > 2:
         items, special = value[1:-1], set("[]{}'\"\\$")
         if not special & set(items) or not readable(word, object):
-            return f"{key}=[{','.join(quoted(item.strip()) for item in items.split(','))}]"
+            names = (item.strip() for item in items.split(","))
+            bare_names = (re.sub(r"""^(['"])(.*)\1$""", r"\2", name) for name in names)
+            return f"{key}=[{','.join(map(quoted, bare_names))}]"
     text = bare in LITERAL_SETTINGS or (
         bare.rpartition(".")[2] in LITERAL_LAST_PARTS and "." in bare
     )
