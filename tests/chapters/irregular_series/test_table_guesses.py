@@ -117,6 +117,36 @@ def test_the_rest_of_a_time_is_to_be_joined_with_it(tmp_path, head, pair):
     assert "part of the time" not in message(tmp_path, other, **settings)
 
 
+def test_a_second_row_at_a_time_is_answered_by_what_differs(tmp_path):
+    lines = "".join(
+        f"S{site},1990,{species},{n}.5\n"
+        for site in range(3)
+        for n, species in enumerate(("Parus major", "Sitta"))
+    )
+    roles = {"series_column": "site", "time_column": "year"}
+    said = message(tmp_path, f"site,year,species,count\n{lines}", **roles)
+    settings = "dataset.variable_column=species dataset.value_column=count"
+    assert f"; if each row has the value of one variable, set {settings}; " in said
+    assert "; if 'species' tells series apart, join it with 'site'; else join them" in said
+    repeated = "".join(f"S{n % 3},{1990 + n // 6},x,7\n" for n in range(12))
+    said = message(tmp_path, f"site,year,species,count\n{repeated}", **roles)
+    assert said.endswith(
+        "has another row at the time '1990'; all of its cells are those of an earlier row; join "
+        "them, or set dataset.duplicates=mean or last"
+    )
+    numbers = "".join(f"S{n % 3},1990,{n},{n}.5\n" for n in range(6))
+    said = message(tmp_path, f"site,year,a,b\n{numbers}", **roles)
+    assert "set dataset.variable_column and value_column; if another column tells" in said
+
+
+@pytest.mark.parametrize(
+    ("head", "series", "time"), [("plot,t_us,x", "plot", "t_us"), ("site,t_s,x", "site", "t_s")]
+)
+def test_names_of_sites_and_times_with_their_unit(tmp_path, head, series, time):
+    lines = "".join(f"{n % 3},{n // 3},{n}\n" for n in range(12))
+    assert TRY.format(series, time) in message(tmp_path, f"{head}\n{lines}")
+
+
 @pytest.mark.parametrize(
     "times",
     [

@@ -15,41 +15,15 @@ from ....errors import DataError
 from .numeric_dates import are_eight_digits
 from .table_cells import parse_numbers
 from .table_format import TableFormat
-from .time_forms import OF_DAY, certain_dates
+from .time_forms import certain_dates
 
-__all__ = ["check_separate_dates", "rest_of_time"]
+__all__ = ["check_separate_dates"]
 
 log = logging.getLogger(__name__)
 
 DAY = 24 * 3600 * 10**9  # nanoseconds
 MAX_COINCIDENCE = 1e-3  # largest probability of a coincidence of falls and changes
 DAYS = re.compile(r"(?:.*[\W_])?(?:day|date|datum|tag|fecha|jour)s?(?:[\W_\d].*)?", re.IGNORECASE)
-
-PARTS = re.compile(
-    r"(quarter|month|week|day|hour|minute|second|quartal|monat|woche|tag|stunde|trimestre|mois"
-    r"|semaine|jour|heure)s?",
-    re.IGNORECASE,
-)
-TIME_OF_DAY = "|".join(pattern for pattern in OF_DAY if "." not in pattern)  # 8.30 is a number
-
-
-def rest_of_time(table: TableFile, form: TableFormat, row: int) -> str | None:
-    """The column that may tell the time of a row from that of an earlier one, which is the same.
-
-    It holds times of day, or is called like a part of a date, and both rows differ in it.
-    """
-    given = [form.series_column, form.time_column]
-    same = np.logical_and.reduce(
-        [(cells := table.text(name)).to_numpy() == cells.iloc[row] for name in given]
-    )
-    for name in table.names:
-        if name in given or table.names.count(name) > 1:
-            continue
-        pair = table.text(name).iloc[[int(same.argmax()), row]]
-        named = PARTS.fullmatch(name) or pair.str.fullmatch(TIME_OF_DAY).all()
-        if named and pair.nunique() == 2:
-            return name
-    return None
 
 
 def check_separate_dates(

@@ -21,12 +21,12 @@ __all__ = ["require_series_and_times", "rounded"]
 SERIES_NAMES = (
     r"series(.*\W)?(id)?", r".*(subject|patient|series|unit|device|sensor|station|stay).*",
     r"(.*[\W_])?id|.*[a-z]ID",
-    r"group|case|animal|person|user.*|country|city|name|run|trial.*|key",
+    r"group|case|animal|person|user.*|country|city|site|plot|name|run|trial.*|key",
 )  # fmt: skip
 TIME_NAMES = (
     r"time|t|time.*stamp|date.?time", r".*(time|date|datum|zeit|fecha).*",
     r"day|hour|week|month|year|minute|age",
-    r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|s)",
+    r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|[mun]?s)",
     r"[mhb]?jd",  # Julian dates
 )  # fmt: skip
 # Times of a person rather than of observations, if other columns have times as names.
