@@ -137,16 +137,19 @@ def check_same_data(config: RunConfig, folder: Path) -> None:
         return
     if len(now) < len(before):
         raise ConfigError(
-            f"the data of the run {folder} are missing: it read {file_names(before)}; put them "
+            f"the data of the run {folder} are missing: it read {file_names(before, now)}; put them "
             "back, or say where they are now with dataset.path=<file> or dataset.root=<folder>"
         )
     raise ConfigError(
-        f"the data of the run {folder} have changed: {file_names(now)} is not what it read when "
-        f"it was started, {file_names(before)}; put that back, or start a new run elsewhere"
+        f"the data of the run {folder} have changed: {file_names(now, before)} is not what it "
+        f"read when it was started, {file_names(before, now)}; put that back, or start a new run elsewhere"
     )
 
 
-def file_names(files: Fingerprints) -> str:
-    """Names of files with the first digits of their SHA-256, for a message."""
-    shown = [f"{each['path']} (sha256 {each['sha256'][:8]})" for each in files[:3]]
-    return ", ".join([*shown, *(["..."] if len(files) > 3 else [])]) or "no file"
+def file_names(files: Fingerprints, others: Fingerprints) -> str:
+    """Names of files with the first digits of their SHA-256; those not among others come first."""
+    known = {each["sha256"] for each in others}
+    first = sorted(files, key=lambda each: each["sha256"] in known)[:3]
+    shown = ", ".join(f"{each['path']} (sha256 {each['sha256'][:8]})" for each in first)
+    more = len(files) - len(first)
+    return (f"{shown} and {more} more" if more else shown) or "no file"
