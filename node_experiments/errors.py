@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-__all__ = ["DataError", "Faults", "SweepError", "UserError", "first_line"]
+__all__ = ["DataError", "EmptyTableError", "Faults", "SweepError", "UserError", "first_line"]
 
 MOST = 3  # faults listed in one message
 
@@ -22,6 +22,10 @@ class UserError(Exception):
 
 class DataError(UserError):
     """Data that are missing, damaged or unsuitable; the message says what to do."""
+
+
+class EmptyTableError(DataError):
+    """A table file without a row."""
 
 
 class SweepError(UserError):

@@ -48,6 +48,7 @@ def test_paths_and_names_are_taken_as_they_are_typed(key, value):
         ("[hr (bpm), a=b,#N/A,01,1.50,null]", ["hr (bpm)", "a=b", "#N/A", "01", "1.50", "null"]),
         ("[a[0],x]", ["a[0]", "x"]),
         ("['a, b',c]", ["a, b", "c"]),
+        ("""['a b', "c (d)", e=f, it's]""", ["a b", "c (d)", "e=f", "it's"]),
         ("[]", []),
     ],
 )

@@ -63,6 +63,7 @@ def test_wrong_values_get_one_line_each(part):
         ("dataset.flip=2", "dataset.flip=2 must be true or false"),
         ("trainer.epochs=1.5", "trainer.epochs=1.5 must be an integer"),
         ("seed=null", "seed=null must be an integer"),
+        ("dataset.path=[a.csv,b.csv]", "named by a pattern, as in 'dataset.path=runs/*.csv'"),
         ("dataset.validation_size=x", "validation_size=x must be an integer, or null"),
         ("scheduler.factor=inf", "scheduler.factor=inf must be a number > 0"),
         ("scheduler.factor=nan", "scheduler.factor=nan must be a number > 0"),

@@ -198,7 +198,10 @@ def as_typed(word: str, groups: Mapping[str, Collection[str]], multirun: bool) -
     if holds_texts(setting) and re.fullmatch(r"\[.+\]", value, re.DOTALL):
         items = value[1:-1]
         if not set("[]{}'\"\\$") & set(items) or not readable(word, object):
-            return f"{key}=[{','.join(quoted(item.strip()) for item in items.split(','))}]"
+            names = (
+                re.sub(r"""^(['"])(.*)\1$""", r"\2", each.strip()) for each in items.split(",")
+            )
+            return f"{key}=[{','.join(map(quoted, names))}]"
     if is_literal(setting) and value.strip() and value.lower() != "null" and "${" not in value:
         return f"{key}={literal_value(word, several=multirun or setting in SWEPT)}"
     return word

@@ -200,6 +200,8 @@ def check_value(key: str, value: Any) -> None:
         example = ""
         if holds_texts(key) and not isinstance(value, list | dict | None):
             example = f"; write {key}=[{text}]"
+        if key == "dataset.path" and isinstance(value, list):
+            example = f"; several files are named by a pattern, as in '{key}=runs/*.csv'"
         raise ConfigError(f"{key}={text} must be {wanted}{example}")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, EmptyTableError
 
 __all__ = ["cells_of", "delimiter_of"]
 
@@ -103,7 +103,7 @@ def cells_of(text: str, delimiter: str, path: Path) -> tuple[pd.DataFrame, Seque
         for column, cells in zip(columns, zip(*block, strict=True), strict=True):
             column.extend(map(str.strip, cells))
     if not lines:
-        raise DataError(f"{path} has no line after the one that names the columns")
+        raise EmptyTableError(f"{path} has no line after the one that names the columns")
     for count, which in (
         (comments, f"start with {COMMENT}"),
         (repeated_headers, "repeat the names"),

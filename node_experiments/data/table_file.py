@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, EmptyTableError
 from .cell_text import text_of
 from .delimited_text import cells_of, delimiter_of
 from .file_content import read_decompressed, reject_other_kinds
@@ -73,7 +73,7 @@ class TableFile:
             DataError: It has no row.
         """
         if not len(frame):
-            raise DataError(f"{source} has no row")
+            raise EmptyTableError(f"{source} has no row")
         names = frame.index.names
         levels = [n for n, name in enumerate(names) if name is not None and name not in frame]
         rows = frame.reset_index(level=levels) if levels else frame
@@ -203,7 +203,7 @@ def _read_text(
     reject_other_kinds(content, path)
     text = INVISIBLE.sub("", _decoded(content, path, encoding))
     if not text.strip():
-        raise DataError(f"{path} is empty; its first line must name the columns")
+        raise EmptyTableError(f"{path} is empty; its first line must name the columns")
     if stated := STATED.match(text):  # as Excel writes it; the line is still counted
         delimiter, text = delimiter or stated[1], text[stated.end() :]
     delimiter = delimiter_of(text, path, single) if delimiter is None else delimiter

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import DataError
+from ..errors import DataError, EmptyTableError
 from .table_file import TableFile, read_cells, with_separators
 
 __all__ = ["names_of_files", "read_tables"]
@@ -29,7 +29,8 @@ def read_tables(
 ) -> TableFile:
     """Read files of one format as one table, with their rows in the order of the files.
 
-    A column that some of the files lack is empty in their rows; a warning names it.
+    A column that some of the files lack is empty in their rows, and a file without a row is left
+    out; a warning names it.
 
     Args:
         source: Name of the table in messages.
@@ -39,16 +40,30 @@ def read_tables(
         DataError: As in `read_table`; or files differ in their delimiters, or in their columns if
             one occurs twice.
     """
-    tables, delimiters = [], []
+    tables, delimiters, empty = [], [], []
     for path in paths:
-        table, between = read_cells(path, delimiter, encoding)
+        try:
+            table, between = read_cells(path, delimiter, encoding)
+        except EmptyTableError:
+            empty.append(path)
+            if len(empty) == len(paths):
+                raise
+            continue
         tables.append(table)
         delimiters.append(between)
         if between != delimiters[0]:
             raise DataError(
-                f"{path} and {paths[0]} are not of one format (delimiter {between!r} and "
+                f"{path} and {tables[0].source} are not of one format (delimiter {between!r} and "
                 f"{delimiters[0]!r}; '' is that of parquet); write them alike"
             )
+    if empty:
+        log.warning(
+            "%s: %d of %d files have no row, such as %s, and are left out",
+            source,
+            len(empty),
+            len(paths),
+            empty[0],
+        )
     return with_separators(_joined(tables, source), delimiters[0], decimal, thousands)
 
 

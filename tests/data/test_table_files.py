@@ -43,13 +43,26 @@ def test_the_decimal_separator_is_that_of_all_files(tmp_path):
 
 
 def test_what_does_not_go_together_is_rejected(tmp_path):
-    paths = written(tmp_path, a="t,x\n0,1\n", b="t;x\n0;1\n", c="t,x,x\n0,1,2\n", d="t,x,\n")
+    paths = written(tmp_path, a="t,x\n0,1\n", b="t;x\n0;1\n", c="t,x,x\n0,1,2\n")
     with pytest.raises(DataError, match=r"b\.csv and .*a\.csv are not of one format"):
         read_tables(paths[:2], "both")
     with pytest.raises(DataError, match=r"c\.csv: the column 'x' occurs more than once"):
         read_tables([paths[0], paths[2]], "both")
-    with pytest.raises(DataError, match=r"d\.csv has no line after"):
-        read_tables([paths[0], paths[3]], "both")
+
+
+def test_files_without_a_row_are_left_out_unless_none_has_one(tmp_path, caplog):
+    paths = written(tmp_path, a="", b="t;x;y\n", c="t,x\n0,1\n", d="\n", e="t,x\n1,2\n")
+    table = read_tables(paths, "all")
+    assert table.text("x").tolist() == ["1", "2"]
+    assert table.names == ["t", "x"]
+    assert [table.at(row) for row in (0, 1)] == [f"{paths[n]}, line 2" for n in (2, 4)]
+    assert caplog.messages == [
+        f"all: 3 of 5 files have no row, such as {paths[0]}, and are left out"
+    ]
+    with pytest.raises(DataError, match=r"b\.csv has no line after"):
+        read_tables(paths[:2], "both")
+    with pytest.raises(DataError, match=r"a\.csv is empty"):
+        read_tables(paths[:1], "one")
 
 
 def test_typed_files_count_rows_from_the_start_of_each(tmp_path):
@@ -83,6 +96,15 @@ def test_wildcards_match_files_and_a_file_may_be_named_like_one(tmp_path):
     assert matching_files(lab / "[b-z].csv") == paths[:1]
     assert matching_files(tmp_path / "**" / "a.csv") == [paths[1]]
     assert matching_files(lab / "x*") == [lab / "x*"]
+    (run := tmp_path / "run[1]" / "x y").mkdir(parents=True)
+    (other := tmp_path / "run1" / "x y").mkdir(parents=True)
+    mine, another = written(run, a="t", b="t"), written(other, c="t")
+    assert matching_files(tmp_path / "run[1]" / "*" / "*.csv") == mine
+    assert matching_files(tmp_path / "run[1]" / "x y" / "[b-z].csv") == mine[1:]
+    assert matching_files(tmp_path / "run[0-9]" / "**" / "*.csv") == another
+    assert would_match(run / "new.csv", tmp_path / "run[1]" / "*" / "*.csv")
+    assert not would_match(other / "new.csv", tmp_path / "run[1]" / "*" / "*.csv")
+    assert would_match(other / "new.csv", tmp_path / "run[0-9]" / "**" / "*.csv")
     literal = lab / "[b].csv"
     literal.write_text("t")
     assert matching_files(literal) == [literal]

@@ -274,7 +274,8 @@ class CSVConfig(ForecastingConfig):
         require(positive, self, "time_scale", "auto, or a number > 0")
         require(self.decimal in (None, ".", ","), self, "decimal", "'.' or ',', or null")
         signs = (None, ",", ".", "'", " ", "_")
-        require(self.thousands in signs, self, "thousands", "one of , . ' _ or a blank, or null")
+        blank = "a blank (\"dataset.thousands=' '\")"
+        require(self.thousands in signs, self, "thousands", f"one of , . ' _ or {blank}, or null")
         different = self.thousands is None or self.thousands != self.decimal
         require(different, self, "thousands", "a sign other than decimal")
         self.delimiter = "\t" if self.delimiter == r"\t" else self.delimiter

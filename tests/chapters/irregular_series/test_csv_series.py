@@ -262,6 +262,7 @@ def test_what_was_not_there_in_training_is_rejected_by_name(tmp_path, learned, t
         ("series;time;hr\na;0,5;1.5\n", "with a comma .* and with a point .*dataset.decimal"),
         (f"{HEAD}\na,0,1,2\na,5,1,2\na,5.000000001,1,2", "equal in single precision"),
         (f"{HEAD}\n,h,1/min,C\na,0,1,2\n", "line 2 seems to be a line of units"),
+        (f"{HEAD}\n5s,20d,14n,14n\na,0,1,2\n", "line 2 holds the widths and types of columns"),
         (f"{HEAD}\n-,h,1/min,C\na,0,1,2\n", "line 2 seems to be a line of units"),
         (f"{HEAD}\n,,1/min,C\na,0,1,2\n", "line 2 seems to be a line of units"),
         (
@@ -348,6 +349,8 @@ def test_thousands_are_read_as_they_are_said_to_be_written(tmp_path):
     assert_same(found.source[2], csv_data(CSVConfig(path=str(plain))).source[2])
     with pytest.raises(ConfigError, match=r"thousands='\.' must be .* other than decimal"):
         CSVConfig(thousands=".", decimal=".")
+    with pytest.raises(ConfigError, match=r"a blank \(\"dataset.thousands=' '\"\), or null"):
+        CSVConfig(thousands="")  # as a shell and Hydra leave dataset.thousands=" "
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_a_table_to_evaluate_on_needs_its_label_column(tmp_path):
 @pytest.mark.parametrize("column", [None, "series"])
 def test_only_a_series_column_that_is_there_is_to_be_joined(tmp_path, column):
     frame = frame_of().drop(columns="room")
+    frame = frame.assign(x=[n / 2 for n in range(len(frame))])  # so that no row is repeated
     frame = (
         frame.rename(columns={"series": "sensor"}) if column is None else frame.assign(series=1)
     )

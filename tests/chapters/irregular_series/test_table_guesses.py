@@ -44,7 +44,8 @@ def message(tmp_path, text, **settings):
         ("stationId,timestamp,x", "stationId", "timestamp"),
         ("RecordID,Hours,x", "RecordID", "Hours"),
         ("country,year,gdp", "country", "year"),
-        ("foo,date,x", "NAME", "date"),
+        ("foo,date,x", "foo", "date"),
+        ("foo,mjd,x", "foo", "mjd"),
         ("foo,bar,x", "NAME", "NAME"),
         ("unit,cycle,x", "unit", "NAME"),
     ],
@@ -91,6 +92,76 @@ def test_one_long_series_is_to_be_cut(tmp_path, head, first, step, window):
 def test_parts_of_a_date_are_to_be_joined(tmp_path):
     said = message(tmp_path, rows("station,year,month,rain"))
     assert said.endswith("make one column of dates from 'year', 'month' with pandas.to_datetime")
+    said = message(tmp_path, rows("station,year,quarter,rain"))
+    assert "from 'year', 'quarter' with the first day of each quarter (2024-04-01" in said
+
+
+@pytest.mark.parametrize(
+    ("head", "pair"),
+    [
+        ("series,time,heure,x", ("2024-02-01,08h30,1", "2024-02-01,20h15,2")),
+        ("series,time,clock,x", ("2024-02-01,8:30,1", "2024-02-01,20:15,2")),
+        ("series,time,Quarter,x", ("2024,1,1", "2024,2,2")),
+        ("series,time,month,x", ("2024,Jan,1", "2024,Feb,2")),
+    ],
+)
+def test_the_rest_of_a_time_is_to_be_joined_with_it(tmp_path, head, pair):
+    name = head.split(",")[2]
+    lines = "".join(f"{series},{cells}\n" for series in "abc" for cells in pair)
+    settings = {"value_columns": ["x"]}
+    said = message(tmp_path, f"{head}\n{lines}", **settings)
+    assert f"; if {name!r} is part of the time, join it with 'time' in one column (2024" in said
+    same = lines.replace(pair[1].rpartition(",")[0], pair[0].rpartition(",")[0])
+    assert "part of the time" not in message(tmp_path, f"{head}\n{same}", **settings)
+    other = f"{head.replace(name, 'load')}\n{lines.replace('h', '.').replace(':', '.')}"
+    assert "part of the time" not in message(tmp_path, other, **settings)
+
+
+def test_a_second_row_at_a_time_is_answered_by_what_differs(tmp_path):
+    lines = "".join(
+        f"S{site},1990,{species},{n}.5\n"
+        for site in range(3)
+        for n, species in enumerate(("Parus major", "Sitta"))
+    )
+    roles = {"series_column": "site", "time_column": "year"}
+    said = message(tmp_path, f"site,year,species,count\n{lines}", **roles)
+    settings = "dataset.variable_column=species dataset.value_column=count"
+    assert f"; if each row has the value of one variable, set {settings}; " in said
+    assert "; if 'species' tells series apart, join it with 'site'; else join them" in said
+    repeated = "".join(f"S{n % 3},{1990 + n // 6},x,7\n" for n in range(12))
+    said = message(tmp_path, f"site,year,species,count\n{repeated}", **roles)
+    assert said.endswith(
+        "has another row at the time '1990'; all of its cells are those of an earlier row; join "
+        "them, or set dataset.duplicates=mean or last"
+    )
+    numbers = "".join(f"S{n % 3},1990,{n},{n}.5\n" for n in range(6))
+    said = message(tmp_path, f"site,year,a,b\n{numbers}", **roles)
+    assert "set dataset.variable_column and value_column; if another column tells" in said
+
+
+@pytest.mark.parametrize(
+    ("head", "series", "time"), [("plot,t_us,x", "plot", "t_us"), ("site,t_s,x", "site", "t_s")]
+)
+def test_names_of_sites_and_times_with_their_unit(tmp_path, head, series, time):
+    lines = "".join(f"{n % 3},{n // 3},{n}\n" for n in range(12))
+    assert TRY.format(series, time) in message(tmp_path, f"{head}\n{lines}")
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("2024-02-01 08:30", "2024-02-02 08:30"),
+        ("2024-02-01T08:30Z", "2024-02-02T08:30Z"),
+        ("13/02/2024", "14/02/2024"),
+        ("13. Feb 2024", "14. Feb 2024"),
+    ],
+)
+def test_columns_are_known_by_what_they_hold(tmp_path, times):
+    lines = "".join(f"{time},ok,Sète {s},{s}.5,7\n" for time in times for s in range(5))
+    said = message(tmp_path, f"quand,flag,lieu,x,y\n{lines}")
+    assert TRY.format("lieu", "quand") in said
+    said = message(tmp_path, f"quand,flag,lieu,x,y\n{lines}", time_column="quand")
+    assert said.endswith("; try dataset.series_column=lieu")
 
 
 @pytest.mark.parametrize(

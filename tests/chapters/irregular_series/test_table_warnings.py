@@ -306,3 +306,30 @@ def test_a_column_that_tells_sensors_apart_is_named_beside_several_features(tmp_
     said, _, _ = said_of(tmp_path, caplog, "series,time,mag,magerr,filter", rows)
     (line,) = (each for each in said if "the words of 'filter' change within series" in each)
     assert "set dataset.variable_column=filter dataset.value_column=mag" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "zones"),
+    [("tz_cd", ("EST", "EDT")), ("Time Zone", ("CET", "CEST")), ("utc_offset", (1, 2))],
+)
+def test_time_zones_in_another_column(tmp_path, caplog, name, zones):
+    def said(zone_of, time="2024-03-{:02d} 12:00", head=name):
+        rows = [
+            (s, time.format(n + 1), value, zone_of(s, n))
+            for s in "abcdefgh"
+            for n, value in enumerate(values(12))
+        ]
+        found, _, _ = said_of(tmp_path, caplog, f"series,time,x,{head}", rows)
+        return found
+
+    found = said(lambda s, n: zones[n > 8])
+    assert f"{name!r} changes within series" in found[0]
+    assert "write dates with their offset (2024-03-31 14:05+01:00)" in found[0]
+    assert not any("dataset.variable_column" in line for line in found)
+    for silent in (
+        said(lambda s, n: zones[0]),
+        said(lambda s, n: zones[s > "d"]),
+        said(lambda s, n: zones[n > 8], time="2024-03-{:02d} 12:00+01:00"),
+        said(lambda s, n: zones[n > 8], head="zone"),
+    ):
+        assert not any("time zone" in line for line in silent)

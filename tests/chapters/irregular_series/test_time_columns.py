@@ -243,6 +243,9 @@ def test_times_whose_digits_would_be_lost_are_rejected(as_text):
         ("5 SEC", "write durations as numbers in one unit (90)"),
         ("2024-03-31T14.05", "set dataset.time_format='%Y-%m-%dT%H.%M'"),
         ("2024-03-31 14-05", "set dataset.time_format='%Y-%m-%d %H-%M'"),
+        ("31/03/2024 8h05", "='%d/%m/%Y %Hh%M'"),
+        ("2024-03-31 08h05", "set dataset.time_format='%Y-%m-%d %Hh%M'"),
+        ("8h05", "set dataset.time_format='%Hh%M'"),
         ("PT30M", "write durations as numbers in one unit (90)"),
     ],
 )
@@ -539,6 +542,13 @@ def test_years_of_two_digits_in_a_later_century_are_said(tmp_path, caplog):
     assert "if it is of 1968, write years with four digits" in line
     said, _, _ = of_times(tmp_path, caplog, times[20:], time_format="%d/%m/%y")
     assert not said
+    now = pd.Timestamp.now()
+    for years, expected in ((-3, False), (0, False), (4, True), (15, True)):
+        last = now.year + years
+        days = pd.date_range(f"{last - 2}-02-03", f"{last}-12-31", freq="13D")
+        times = days.strftime("%d.%m.%y").tolist()
+        said, _, _ = of_times(tmp_path, caplog, times, time_format="%d.%m.%y")
+        assert any(f"if it is of {last - 100}" in line for line in said) == expected
 
 
 def test_clocks_set_back_are_noticed_in_a_table_sorted_by_variable(tmp_path, caplog):

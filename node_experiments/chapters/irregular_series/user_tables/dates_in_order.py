@@ -11,7 +11,7 @@ import pandas as pd
 from ....data.table_file import TableFile
 from .table_format import TableFormat
 
-__all__ = ["LAST_YEAR", "warn_of_dates_in_order"]
+__all__ = ["warn_of_dates_in_order"]
 
 log = logging.getLogger(__name__)
 

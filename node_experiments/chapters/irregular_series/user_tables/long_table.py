@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from ....data.cell_text import text_of
 from ....data.table_file import TableFile
 from ....errors import DataError
+from .duplicate_rows import reject_duplicate
 from .shell_settings import setting_of_list
 from .table_cells import (
     codes_of,
@@ -24,10 +24,8 @@ from .table_columns import require_column
 from .table_format import Columns, TableFormat
 from .table_properties import labels_of
 
-__all__ = ["feature_key", "pivot", "reject_duplicate"]
+__all__ = ["feature_key", "pivot"]
 
-# The night in which clocks may be set back, in a date without a zone.
-NIGHT_OF_CHANGE = r"\d{4}-(?:03|04|10|11)-\d\d[T ]0[0-3]:[0-5]\d(?::[\d.]+)?$"
 MAX_LENGTH = 60  # characters of the words that a message shows
 
 
@@ -149,26 +147,4 @@ def reject_words(
         f"{table.at(row)}: the values of {', '.join(map(repr, sorted(of_words)))} are words "
         f"({words if len(words) <= MAX_LENGTH else words[:MAX_LENGTH] + '...'}), and features are "
         f"numbers; to leave them out, set {setting}"
-    )
-
-
-def reject_duplicate(table: TableFile, form: TableFormat, row: pd.Series) -> None:
-    """Raise for a second row, or value in a long table, of a series at the same time."""
-    time = table.rows[form.time_column].iloc[int(row["row"])]
-    what, first = f"value of {row.get('variable')!r}", ""
-    if "variable" not in row:
-        what = "row"
-        join = f"join it with {form.series_column!r}"
-        if form.series_column in table.added:
-            join = "name it with dataset.series_column"
-        first = (
-            "if each row has the value of one variable, set dataset.variable_column and "
-            f"value_column; if another column tells series apart, {join}; else "
-        )
-    if re.match(NIGHT_OF_CHANGE, str(time)):
-        first += "if clocks were set back here, write dates with their offset (+01:00); else "
-    remedy = "" if table.is_frame else ", or set dataset.duplicates=mean or last"
-    raise DataError(
-        f"{table.at(int(row['row']))}: series {row['series']!r} has another {what} at the time "
-        f"{str(time)!r}; {first}join them{remedy}"
     )

@@ -16,6 +16,7 @@ from .shell_settings import setting
 from .table_cells import parse_numbers
 from .table_format import Columns, TableFormat
 from .time_forms import like_dates
+from .time_zones import ZONES
 
 __all__ = ["warn_of_long_table", "warn_of_units"]
 
@@ -149,7 +150,7 @@ def value_of(names: Sequence[str]) -> str:
 
 
 def changing_word_columns(table: TableFile, form: TableFormat, columns: Columns) -> list[str]:
-    """Columns of a few distinct words (not dates) that change within series."""
+    """Columns of a few distinct words (not dates or time zones) that change within series."""
     names = [str(name) for name in table.rows.columns]
     series, found = table.text(form.series_column), []
     for name in columns.ignored:
@@ -158,7 +159,7 @@ def changing_word_columns(table: TableFile, form: TableFormat, columns: Columns)
         words = table.text(name)
         few = 2 <= words.nunique() <= min(MAX_DISTINCT, len(words) / 3)
         changes = few and words.groupby(series).nunique().median() >= 2
-        if changes and not like_dates(words):
+        if changes and not like_dates(words) and not ZONES.fullmatch(name):
             found.append(name)
     return found
 

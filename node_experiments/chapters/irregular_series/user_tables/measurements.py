@@ -18,7 +18,8 @@ import pandas as pd
 from ....config.checks import first_names
 from ....data.table_file import TableFile
 from ....errors import DataError, Faults
-from .long_table import feature_key, pivot, reject_duplicate
+from .duplicate_rows import reject_duplicate
+from .long_table import feature_key, pivot
 from .misread_dates import warn_of_misread_dates
 from .table_cells import (
     NUMBER,

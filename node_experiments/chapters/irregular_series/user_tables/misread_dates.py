@@ -8,7 +8,6 @@ import re
 import pandas as pd
 
 from ....data.table_file import TableFile
-from .dates_in_order import LAST_YEAR
 from .table_format import TableFormat
 from .time_forms import has_no_year
 from .time_remedies import year_seems_first
@@ -19,6 +18,7 @@ log = logging.getLogger(__name__)
 
 YEAR_AND_MONTH = re.compile(r"(?:19|20)\d\d:(?:0[1-9]|1[0-2])")  # as EViews and gretl write it
 QUARTER = re.compile(r"\d{4}\D?0?[1-4]")  # read as one of the first four months
+AHEAD = pd.Timedelta(days=366)  # of now: later dates are rarely those of a table
 FEWEST_YEARS = 3  # in which there are first quarters alone by chance
 
 
@@ -55,7 +55,7 @@ def warn_of_misread_dates(table: TableFile, form: TableFormat, times: pd.Series)
             cells.iloc[0],
             dates.iloc[0].year,
         )
-    elif "%y" in (time_format or "") and dates.max().year > LAST_YEAR:
+    elif "%y" in (time_format or "") and dates.max() > pd.Timestamp.now() + AHEAD:
         row = int(dates.argmax())
         log.warning(
             "%s: with dataset.time_format=%r, %s is a day of %d (years of two digits are 1969 to "

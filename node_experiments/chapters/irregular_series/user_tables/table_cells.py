@@ -286,12 +286,19 @@ def reject_number(
 
 
 def reject_line_of_units(table: TableFile, form: TableFormat) -> None:
-    """Raise if the first row of a file has words where the second one has its time and numbers."""
+    """Raise if the first row of a file has words where the second one has its time and numbers.
+
+    Or the widths and types of the columns, as in files of the US Geological Survey (5s, 14n).
+    """
     names = table.names
     if table.lines is None or len(table.rows) < 2 or names.count(form.time_column) != 1:
         return
     rows = table.rows.loc[:, ~table.rows.columns.isin(table.added)]
     first, second = ([str(cell) for cell in rows.iloc[row]] for row in (0, 1))
+    if all(re.fullmatch(r"\d+[sdn]", cell) for cell in first):
+        raise DataError(
+            f"{table.at(0)} holds the widths and types of columns ({', '.join(first)}); remove it"
+        )
     if any(re.fullmatch(NUMBER, cell) and cell != "1" for cell in first):  # 1: no dimension
         return
     words = [

@@ -12,6 +12,7 @@ from .shell_settings import setting
 from .table_cells import NUMBER
 from .table_format import FILE, TableFormat
 from .table_times import kind_of_times, times_of
+from .time_forms import certain_dates
 from .times_in_names import TimeColumns, times_in_names
 
 __all__ = ["require_series_and_times", "rounded"]
@@ -20,19 +21,23 @@ __all__ = ["require_series_and_times", "rounded"]
 SERIES_NAMES = (
     r"series(.*\W)?(id)?", r".*(subject|patient|series|unit|device|sensor|station|stay).*",
     r"(.*[\W_])?id|.*[a-z]ID",
-    r"group|case|animal|person|user.*|country|city|name|run|trial.*|key",
+    r"group|case|animal|person|user.*|country|city|site|plot|name|run|trial.*|key",
 )  # fmt: skip
 TIME_NAMES = (
     r"time|t|time.*stamp|date.?time", r".*(time|date|datum|zeit|fecha).*",
     r"day|hour|week|month|year|minute|age",
-    r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|s)",
+    r"(day|hour|week|month|year|minute|second)s?\b.*|.*[\W_](days?|hours?|h|min|sec|[mun]?s)",
+    r"[mhb]?jd",  # Julian dates
 )  # fmt: skip
 # Times of a person rather than of observations, if other columns have times as names.
 PERSON_TIME_NAMES = r"age|.*(birth|geburt|enrol|inclusion|randomi[sz]).*"
 INDEX_NAME = r"|index|level_0|unnamed: 0"
 MANY = 12  # columns that may be series
 FIRST_LINES = 10  # lines below a title in which the names of the columns are searched
-TO_DATE = {"month", "day", "hour"}  # columns that together with one of years make a date
+TO_DATE = {  # columns that together with one of years make a date, and how
+    ("month", "day", "hour"): "with pandas.to_datetime",
+    ("quarter",): "with the first day of each quarter (2024-04-01 for the second)",
+}
 
 
 def require_series_and_times(table: TableFile, form: TableFormat) -> None:
@@ -66,6 +71,8 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     ):
         raise DataError(f"{problem}; {reshape_advice(table, spread)}")
     if "time_column" in lacking and times is None:
+        times = column_of_dates(table, alone)
+    if "time_column" in lacking and times is None:
         times = unnamed_times(table)
         problem += (
             "" if times is None else f"; {times!r}, the first, seems to be an index of times"
@@ -75,14 +82,16 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             "; if those without a name are an index of pandas, write it with "
             ".to_csv(..., index_label=['series', 'time'])"
         )
-    parts = [name for name in names if name.lower() in TO_DATE]
-    if times is not None and times.lower() == "year" and parts:
-        raise DataError(
-            f"{problem}; make one column of dates from {', '.join(map(repr, [times, *parts]))} "
-            "with pandas.to_datetime"
-        )
+    if times is not None and times.lower() == "year":
+        for parts_of_date, how in TO_DATE.items():
+            if parts := [name for name in names if name.lower() in parts_of_date]:
+                raise DataError(
+                    f"{problem}; make one column of dates from "
+                    f"{', '.join(map(repr, [times, *parts]))} {how}"
+                )
+    time = form.time_column if times is None else times
     others = [name for name in free if name != times]
-    series = likely_series(table, others) if "series_column" in lacking else None
+    series = likely_series(table, others, time) if "series_column" in lacking else None
     found = {"series_column": series, "time_column": times}
     if "time_column" in lacking and times is None and any(re.fullmatch(NUMBER, n) for n in names):
         raise DataError(
@@ -93,10 +102,9 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
         series = found["series_column"] = FILE
         problem += "; if each file is one series, the files name them"
     if "series_column" in lacking and series is None:
-        window = tenth_of_one_series(table, form.time_column if times is None else times)
+        window = tenth_of_one_series(table, time)
         if window is not None:
             found["series_column"] = "null"
-            time = form.time_column if times is None else times
             if len(others) >= MANY:
                 problem += (
                     "; if each column is a series, such as a well of a plate, a row must be one "
@@ -193,10 +201,27 @@ def first_match(patterns: Sequence[str], names: Sequence[str]) -> str | None:
     return next(fits, None)
 
 
-def likely_series(table: TableFile, names: Sequence[str]) -> str | None:
-    """The column that, by its name, may hold the series; its values must be repeated."""
-    several = [name for name in names if table.rows[name].nunique() < len(table.rows)]
-    return first_match(SERIES_NAMES, several)
+def likely_series(table: TableFile, names: Sequence[str], time: str) -> str | None:
+    """The column that, by its name, may hold the series; its values must be repeated.
+
+    Without such a name, the first column of words that tells apart all rows of the same time.
+    """
+    rows = table.rows
+    several = [name for name in names if rows[name].nunique() < len(rows)]
+    found = first_match(SERIES_NAMES, several)
+    if found is not None or time not in rows.columns or not rows[time].duplicated().any():
+        return found
+    words = (name for name in several if not table.text(name).str.fullmatch(NUMBER).any())
+    return next((name for name in words if not rows[[name, time]].duplicated().any()), None)
+
+
+def column_of_dates(table: TableFile, names: Sequence[str]) -> str | None:
+    """The first of these columns whose cells are all dates, perhaps with a time of day."""
+    for name in names:
+        text = table.text(name)
+        if certain_dates(text) or certain_dates(text.str.replace(r"[T ]\d.*", "", regex=True)):
+            return name
+    return None
 
 
 def unnamed_times(table: TableFile) -> str | None:

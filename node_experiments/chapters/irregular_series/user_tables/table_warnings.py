@@ -18,6 +18,7 @@ from .quality_flags import warn_of_flags
 from .shell_settings import setting, setting_of_list
 from .table_cells import parse_numbers
 from .table_format import Columns, TableFormat
+from .time_zones import warn_of_zones
 
 __all__ = ["warn_of_columns", "warn_of_groups"]
 
@@ -60,6 +61,7 @@ def warn_of_columns(
         warn_of_units(table, form, columns)
     warn_of_totals(table, form)
     warn_of_flags(table, form, columns)
+    warn_of_zones(table, form, columns)
     features = list(zip(columns.features, seen.values.T, strict=True))
     for name, values in features if found else ():
         known = values[np.isfinite(values)]

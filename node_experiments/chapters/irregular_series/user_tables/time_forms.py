@@ -43,6 +43,7 @@ OF_DAY = {
     r"\d+:\d\d:\d\d": "%H:%M:%S",
     r"\d+:\d\d ?[AaPp][Mm]": "%I:%M %p",
     r"\d+:\d\d:\d\d ?[AaPp][Mm]": "%I:%M:%S %p",
+    r"\d\d?h\d\d": "%Hh%M",
     r"\d\d?\.\d\d": "%H.%M",
     r"\d\d?\.\d\d\.\d\d": "%H.%M.%S",
 }

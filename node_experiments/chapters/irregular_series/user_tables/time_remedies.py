@@ -81,14 +81,14 @@ def _remedy(cell: str, kind: str, cells: pd.Series, of_all: bool) -> str:
     other = cells[~cells.str.contains("May", case=False)]
     if (form := named_month(cell if other.empty else other.iloc[0])) is not None:
         return f"set dataset.time_format={form!r}"
+    for pattern, form in OF_DAY.items():
+        if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, cell):
+            return f"set dataset.time_format={form!r}"
     if PERIOD.fullmatch(cell):
         return (
             "write the first day of each week, month or quarter (2024-03-25), with pandas' "
             "PeriodIndex(...).to_timestamp(), or numbers"
         )
-    for pattern, form in OF_DAY.items():
-        if form not in ("%H:%M", "%H:%M:%S") and re.fullmatch(pattern, cell):
-            return f"set dataset.time_format={form!r}"
     if (year := re.match(r"(\d{4})-\d\d", cell)) and not YEARS[0] <= int(year[1]) <= YEARS[1]:
         return (
             f"dates are of the years {YEARS[0]} to {YEARS[1]}; remove the row, or write times as "
