@@ -50,7 +50,7 @@ MINUTES = {
     "pbcseq_rnn_dt": 1,
     "pendulum": 6,
     "periodic_gru_d": 1,
-    "periodic_latent_ode": 5,
+    "periodic_latent_ode": 4,
     "periodic_ode_rnn": 4,
     "periodic_rnn_dt": 1,
     "periodic_rnn_vae": 2,
