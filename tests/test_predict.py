@@ -170,10 +170,7 @@ def test_a_later_file_may_be_written_otherwise(node_run, tmp_path):
     ]  # fmt: skip
     result = node_run(*words)
     assert result.code == 2
-    assert (
-        "has another row at the time '5'; if each row has the value of one variable, set"
-        in result.err
-    )
+    assert "has another row at the time '5'; all of its cells are those of an" in result.err
     (tmp_path / "predictions.csv").write_text("those of yesterday")
     result = node_run(*words, "dataset.duplicates=mean")
     assert result.code == 0, result.err

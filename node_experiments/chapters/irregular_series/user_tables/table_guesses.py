@@ -71,8 +71,6 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
     ):
         raise DataError(f"{problem}; {reshape_advice(table, spread)}")
     if "time_column" in lacking and times is None:
-        times = column_of_dates(table, alone)
-    if "time_column" in lacking and times is None:
         times = unnamed_times(table)
         problem += (
             "" if times is None else f"; {times!r}, the first, seems to be an index of times"
@@ -82,6 +80,8 @@ def require_series_and_times(table: TableFile, form: TableFormat) -> None:
             "; if those without a name are an index of pandas, write it with "
             ".to_csv(..., index_label=['series', 'time'])"
         )
+    if "time_column" in lacking and times is None:
+        times = column_of_dates(table, alone)
     if times is not None and times.lower() == "year":
         for parts_of_date, how in TO_DATE.items():
             if parts := [name for name in names if name.lower() in parts_of_date]:
@@ -216,8 +216,11 @@ def likely_series(table: TableFile, names: Sequence[str], time: str) -> str | No
 
 
 def column_of_dates(table: TableFile, names: Sequence[str]) -> str | None:
-    """The first of these columns whose cells are all dates, perhaps with a time of day."""
-    for name in names:
+    """The first of these columns whose cells are all dates, perhaps with a time of day.
+
+    One whose name starts with a digit is a row of data.
+    """
+    for name in (name for name in names if name and not name[0].isdigit()):
         text = table.text(name)
         if certain_dates(text) or certain_dates(text.str.replace(r"[T ]\d.*", "", regex=True)):
             return name
