@@ -235,14 +235,14 @@ def hopper_row() -> Row:
     published = sorted(known, key=lambda name: float(known[name]))
     pair = compare(*(errors[name] for name in published))
     single = f" (a single test, p = {pair.p:.2g})" if pair.p < SIGNIFICANCE_LEVEL else ""
+    others = {
+        share: [mean_squared(counted, model, share) for model in (LATENT_ODE, "ode_rnn")]
+        for share in OBSERVED_FRACTIONS
+    }
     reversed_at = [
         f"{share:.0%}"
-        for share in OBSERVED_FRACTIONS
-        if all(mean_squared(counted, model, share) for model in (LATENT_ODE, "ode_rnn"))
-        and compare(
-            *(mean_squared(counted, model, share) for model in (LATENT_ODE, "ode_rnn"))
-        ).verdict
-        == "higher"
+        for share, pairs in others.items()
+        if all(pairs) and compare(*pairs).verdict == "higher"
     ]
     elsewhere = f"; it is reversed with {', '.join(reversed_at)} observed" if reversed_at else ""
     return Row(
