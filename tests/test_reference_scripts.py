@@ -62,6 +62,27 @@ def test_the_training_of_the_hopper_is_chosen_on_validation_data(script, tmp_pat
     assert "is lower on validation data (medians 10.150 and 30.150, p = 0.029)" in text
 
 
+def test_the_longest_trainings_are_tested_against_the_published_errors(script, tmp_path):
+    steps = script("hopper_steps")
+    errors = {0.1: (0.0035, 0.0034, 0.0036), 0.2: (0.0021, 0.0022, 0.0020), 0.3: (0.004, 0.0042)}
+    for fraction, found in {**errors, 0.5: (0.0028,)}.items():
+        for seed, error in enumerate(found):
+            folder = tmp_path / "hopper_interpolation" / f"latent_ode_{fraction}_seed{seed}"
+            hopper(folder, error=error, fraction=fraction)
+    text = FORMATS["md"](steps.by_fraction(steps.hopper_trainings(tmp_path)))
+    # Published: 0.360, 0.295, 0.300 and 0.285; the p are scipy.stats.ttest_1samp's.
+    assert (
+        "10% observed, 13 epochs: 0.97 times the published error; not told apart from the "
+        "published one (lower in 2 of 3 seeds, p = 0.23)."
+    ) in text
+    assert (
+        "0.71 times the published error; better than the published one (lower in 3 of 3 seeds, "
+        "p = 0.0046)."
+    ) in text
+    assert "1.37 times the published error; not told apart" in text
+    assert "not tested against the published one (lower in 1 of 1 seeds)" in text
+
+
 def test_the_order_on_the_front_page_is_of_the_numbers_that_it_shows(
     script, tmp_path, monkeypatch
 ):
