@@ -91,6 +91,9 @@ class ControlInput:
             if not isinstance(x, Tensor):
                 found = type(x).__name__
                 raise ValueError(f"{name} must be a tensor; found {found}; see torch.as_tensor")
+            if name != "times" and not x.is_floating_point():
+                found = f"{x.dtype}; see Tensor.float and torch.view_as_real"
+                raise ValueError(f"{name} must be real floating-point numbers; found {found}")
         kind, shape = self.interpolation, self.values.shape
         if kind not in get_args(Interpolation):
             allowed = ", ".join(get_args(Interpolation))

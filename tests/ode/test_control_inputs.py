@@ -265,6 +265,9 @@ def test_paths_move_with_their_samples():
         (vector(-math.inf, 0), torch.ones(2, 1), "linear", "increase"),
         (vector(math.inf, math.inf), torch.ones(2, 1), "linear", "increase"),
         (vector(0, 1), torch.tensor([[1.0], [math.nan]]), "linear", "finite"),
+        (vector(0, 2), torch.tensor([[0], [1]]), "linear", r"values .* floating.* torch.int64"),
+        (vector(0, 2), torch.ones(2, 1).bool(), "constant", r"values .* floating.* torch.bool"),
+        (vector(0, 2), torch.ones(2, 1) * 1j, "cubic", r"values .* real .* torch.complex64"),
         (vector(0), torch.ones(1, 1), "cubic", "at least 2 knots"),
         (vector(0, 1), torch.ones(2, 1), "quadratic", "linear, cubic, constant"),
         (vector(0, 1).requires_grad_(), torch.ones(2, 1), "constant", "no gradient"),
@@ -278,6 +281,9 @@ def test_bad_paths_are_rejected(times, values, interpolation, message):
 def test_slopes_are_those_of_cubic_paths():
     with pytest.raises(ValueError, match="slopes must be a tensor; found list"):
         ControlInput(vector(0, 1), torch.ones(2, 1), "cubic", slopes=[[1.0], [1.0]])
+    with pytest.raises(ValueError, match="slopes must be real floating-point"):
+        ControlInput(vector(0, 1), torch.ones(2, 1), "cubic", slopes=torch.ones(2, 1).int())
+    assert ControlInput(torch.tensor([0, 2]), torch.tensor([[0.0], [1.0]]))(1.0) == 0.5
     with pytest.raises(ValueError, match="slopes are for"):
         ControlInput(vector(0, 1), torch.ones(2, 1), "linear", slopes=torch.ones(2, 1))
     with pytest.raises(ValueError, match="slopes"):
