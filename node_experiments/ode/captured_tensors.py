@@ -40,10 +40,13 @@ __all__ = [
 ]
 
 
+BACKPROP = "use gradient='backprop' (any solver.method but 'adams' and those of SciPy)"
+
+
 CAPTURED = (
     "the vector field reads a tensor that needs a gradient and was computed outside of it "
     "(by {}); pass it through args=(...) and as an argument of the vector field, detach it, or "
-    "use gradient='backprop'"
+    f"{BACKPROP}"
 )
 
 
@@ -51,14 +54,14 @@ UNDISCOVERED = (
     "the vector field reads a tensor that needs a gradient, and that was neither held by it nor "
     "read when the field was first solved with, at the start and the end; its gradient would be "
     "lost: pass it in parameters=[...], or through args=(...) and as an argument of the vector "
-    "field, or use gradient='backprop'"
+    f"field, or {BACKPROP}"
 )
 
 
 REUSED = (
     "the vector field reuses a tensor that needs a gradient from an earlier evaluation (it was "
     "computed by {}), so that its gradient would be lost; compute it in every evaluation, or "
-    "outside and pass it through args=(...), or use gradient='backprop'"
+    f"outside and pass it through args=(...), or {BACKPROP}"
 )
 
 

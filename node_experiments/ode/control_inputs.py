@@ -26,7 +26,10 @@ class ControlInput:
     A path is constant before its first knot and after its last one. Gradients flow into values
     and slopes, and into the times of continuous paths; for a path among the `args` of a solve
     they do so with every gradient method. Gradients of times jump at the knots even if u(t) does
-    not, so that `jump_t` then holds the knots.
+    not, so that `jump_t` then holds the knots; for gradients of the `t` of a solve, pass `knots`
+    as `jump_t`. Fixed steps that do not end at the knots leave errors of the size of a step in
+    these gradients, and in the solution if u(t) jumps. Give steps that do end there, each of which
+    sees its own side: `Solver("rk4", step_t=[*grid, *u.knots], perturb=True)`.
 
     A batch of paths belongs to a fixed batch of samples, so with per-sample step sizes
     (`solver.batching="independent"`), where samples leave the batch, only a shared path works.
@@ -88,6 +91,9 @@ class ControlInput:
             if not isinstance(x, Tensor):
                 found = type(x).__name__
                 raise ValueError(f"{name} must be a tensor; found {found}; see torch.as_tensor")
+            if name != "times" and not x.is_floating_point():
+                found = f"{x.dtype}; see Tensor.float and torch.view_as_real"
+                raise ValueError(f"{name} must be real floating-point numbers; found {found}")
         kind, shape = self.interpolation, self.values.shape
         if kind not in get_args(Interpolation):
             allowed = ", ".join(get_args(Interpolation))
@@ -140,7 +146,9 @@ class ControlInput:
         t0, t1 = knots.gather(-1, start), knots.gather(-1, start + 1)
         ends = t1.isfinite()
         h = torch.where(ends, t1, t0 + 1) - t0
-        w = torch.where(ends, (at - t0) / h, 0).clamp(0, 1).to(values.dtype)
+        w = torch.where(ends, (at - t0) / h, 0)
+        # The derivative of `clamp` is 0 at its bounds, which are knots.
+        w = torch.where(w < 0, 0, torch.where(w > 1, 1, w)).to(values.dtype)
         h = h.to(values.dtype)
         u0, u1 = _pick(values, start), _pick(values, start + 1)
         u1 = torch.where(ends, u1, u0)

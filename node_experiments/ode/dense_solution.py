@@ -23,7 +23,7 @@ class DenseOutput:
     It holds the stages of every step. Its values have gradients only if the solve used
     `gradient="backprop"`, a method that is not implicit, and no events: events are located
     without a graph, and values inside implicit steps are computed without one. They have no
-    gradient with respect to `t`.
+    gradient with respect to `t`, of which a call with such a `t` warns.
 
     Attributes:
         lacks_gradient: Whether the solution has a gradient that these values do not have; the
@@ -78,6 +78,12 @@ class DenseOutput:
                 "values of solution.interpolant have no gradient here; use gradient='backprop' "
                 "without events and with a method that is not implicit, ask for these times in "
                 "t, or read them under torch.no_grad()",
+                stacklevel=2,
+            )
+        if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
+            warnings.warn(
+                "values inside of steps have no gradient with respect to the times at which they "
+                "are read; ask for these times in t of the solve, or detach them",
                 stacklevel=2,
             )
         times = torch.as_tensor(t, dtype=torch.float64)

@@ -132,7 +132,7 @@ class Solution:
     """The solution of an initial value problem at the requested times.
 
     Attributes:
-        ts: Times that were reached, shape `(time,)`.
+        ts: Times that were reached, shape `(time,)`; only that of an event is in a graph.
         ys: State at these times; every tensor of the state gets a leading time axis,
             shape `(time, *state)`.
         stats: Evaluations and steps; the backward counts grow when gradients are computed.

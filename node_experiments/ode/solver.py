@@ -63,6 +63,7 @@ class Solver:
         step_t: Times at which an adaptive step should end; the grid of a fixed-step method that is
             given neither a step size nor a number of steps.
         jump_t: Times at which the vector field jumps; steps end just before and start just after.
+            For fixed steps, give a grid that contains these times as `step_t`, and `perturb`.
         max_order: Highest order of a multistep method; the limit of the method if None.
         perturb: Evaluate the first stage of a fixed step just after its start, and the stages at
             its end just before it, by one rounding of the time: a vector field that jumps at a
@@ -185,7 +186,8 @@ class Solver:
         if self.fixed_steps and steered:
             raise ValueError(
                 "solver.step_t and solver.jump_t steer adaptive steps, and this solver takes "
-                "fixed ones; leave out step_size and num_steps, or solve up to each of these times"
+                "fixed ones; leave out step_size and num_steps, or give the ends of all fixed "
+                "steps as step_t, with controller='none', and perturb=True if the field jumps"
             )
         highest = self.properties.order
         self._require(

@@ -110,6 +110,55 @@ def test_the_suggested_jumps_make_gradients_of_the_knots_exact(interpolation, gr
         assert float(found[i]) == pytest.approx(difference, rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.parametrize("solver", [Solver("rk4", num_steps=4), Solver("dopri5")])
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_a_straight_path_has_the_gradients_of_times_of_a_straight_line(gradient, solver):
+    u = ControlInput(vector(0, 1, 2), vector(0, 1, 2).unsqueeze(1))
+
+    def gradient_of_times(func, *args):
+        t = vector(0, 1, 2).requires_grad_()
+        ys = solve(func, torch.ones(1).double(), t, solver, gradient, args=args).ys
+        return torch.autograd.grad(ys[-1].sum(), t)[0]
+
+    found, expected = gradient_of_times(drained, u), gradient_of_times(lambda t, y: t - y)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("interpolation", ["linear", "cubic"])
+def test_the_derivative_at_a_knot_is_that_of_a_side(interpolation, dtype):
+    def derivative(at):
+        t = torch.tensor(at, dtype=dtype, requires_grad=True)
+        u = ControlInput(torch.tensor([0.1, 0.3, 0.7], dtype=dtype), values, interpolation)
+        return torch.autograd.grad(u(t).sum(), t)[0]
+
+    values = torch.tensor([[0.0], [2.0], [5.0]], dtype=dtype)
+    for knot, side in [(0.1, 1e-4), (0.3, 1e-4), (0.7, -1e-4)]:
+        torch.testing.assert_close(derivative(knot), derivative(knot + side), rtol=1e-2, atol=0)
+    assert derivative(0.75) == derivative(0.05) == 0
+
+
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_fixed_steps_that_end_at_the_knots_and_see_their_own_side(gradient):
+    knots, values = vector(0, 0.37, 1.1, 2), vector(0, 2, -1, 3).unsqueeze(1)
+    grid = torch.linspace(0, 2, 21).tolist()
+
+    def gradient_of_knots(solver, gradient):
+        u = ControlInput(knots.clone().requires_grad_(), values)
+        solver = solver(u)
+        ys = solve(
+            lambda t, y, u: u(t) ** 2 - y, torch.zeros(1).double(), [0.0, 2.0], solver, gradient,
+            args=(u,),
+        ).ys  # fmt: skip
+        return torch.autograd.grad(ys[-1].sum(), u.times)[0]
+
+    exact = gradient_of_knots(lambda u: Solver("dopri8", 1e-9, 1e-9, jump_t=u.jump_t), "backprop")
+    found = gradient_of_knots(
+        lambda u: Solver("rk4", step_t=[*grid, *u.knots], perturb=True), gradient
+    )
+    torch.testing.assert_close(found, exact, rtol=0, atol=1e-4)
+
+
 def test_a_continuous_path_suggests_no_jumps_unless_its_times_need_gradients():
     times, values = vector(0, 1, 3), vector(1, 4, 2).unsqueeze(1)
     assert ControlInput(times, values).jump_t == ()
@@ -216,6 +265,9 @@ def test_paths_move_with_their_samples():
         (vector(-math.inf, 0), torch.ones(2, 1), "linear", "increase"),
         (vector(math.inf, math.inf), torch.ones(2, 1), "linear", "increase"),
         (vector(0, 1), torch.tensor([[1.0], [math.nan]]), "linear", "finite"),
+        (vector(0, 2), torch.tensor([[0], [1]]), "linear", r"values .* floating.* torch.int64"),
+        (vector(0, 2), torch.ones(2, 1).bool(), "constant", r"values .* floating.* torch.bool"),
+        (vector(0, 2), torch.ones(2, 1) * 1j, "cubic", r"values .* real .* torch.complex64"),
         (vector(0), torch.ones(1, 1), "cubic", "at least 2 knots"),
         (vector(0, 1), torch.ones(2, 1), "quadratic", "linear, cubic, constant"),
         (vector(0, 1).requires_grad_(), torch.ones(2, 1), "constant", "no gradient"),
@@ -229,6 +281,9 @@ def test_bad_paths_are_rejected(times, values, interpolation, message):
 def test_slopes_are_those_of_cubic_paths():
     with pytest.raises(ValueError, match="slopes must be a tensor; found list"):
         ControlInput(vector(0, 1), torch.ones(2, 1), "cubic", slopes=[[1.0], [1.0]])
+    with pytest.raises(ValueError, match="slopes must be real floating-point"):
+        ControlInput(vector(0, 1), torch.ones(2, 1), "cubic", slopes=torch.ones(2, 1).int())
+    assert ControlInput(torch.tensor([0, 2]), torch.tensor([[0.0], [1.0]]))(1.0) == 0.5
     with pytest.raises(ValueError, match="slopes are for"):
         ControlInput(vector(0, 1), torch.ones(2, 1), "linear", slopes=torch.ones(2, 1))
     with pytest.raises(ValueError, match="slopes"):

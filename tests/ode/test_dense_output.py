@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -135,6 +136,19 @@ def test_a_gradient_that_its_values_lack_is_said_once(gradient):
         with pytest.warns(UserWarning, match="interpolant have no gradient here"):
             assert not solution.interpolant(0.5).requires_grad
     assert solution.interpolant(0.5).requires_grad == (gradient == "backprop")
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_times_that_require_a_gradient_which_values_lack_are_said(shape):
+    y0, t = torch.ones(1), torch.full(shape, 0.5, requires_grad=True)
+    solution = solve(lambda t, y: -y, y0, [0.0, 1.0], gradient="backprop", dense=True)
+    with pytest.warns(UserWarning, match="no gradient with respect to the times"):
+        solution.interpolant(t)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solution.interpolant(t.detach())
+        with torch.no_grad():
+            solution.interpolant(t)
 
 
 def test_no_times_times_of_lower_precision_and_copies():

@@ -89,6 +89,14 @@ def test_a_tensor_computed_outside_is_rejected(way):
     assert ys.requires_grad
 
 
+@pytest.mark.parametrize("method", ["adams", "scipy_rk45", "dopri5"])
+def test_the_advice_about_a_computed_tensor_names_the_methods_that_it_is_for(method):
+    code = torch.ones(3, requires_grad=True) * 2
+    said = r"use gradient='backprop' \(any solver.method but 'adams' and those of SciPy\)"
+    with pytest.raises(ValueError, match=said):
+        solve(lambda t, y: y * code, torch.ones(3), TIMES, Solver(method))
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_field_that_differentiates_internally_is_no_reason_to_reject(way):
     weight = nn.Parameter(torch.tensor(0.7))

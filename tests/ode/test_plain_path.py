@@ -1,5 +1,6 @@
 """What a plain solve costs beside the vector field, counted: Python frames, files, rounding."""
 
+import math
 import sys
 from pathlib import Path
 
@@ -193,3 +194,29 @@ def test_a_buffer_that_is_written_again_is_not_read_again(method, kind):
         found = solve(field, y0, t, solver)
     expected = solve(lambda t, y: -y, y0, t, solver)
     torch.testing.assert_close(found.ys, expected.ys, rtol=0, atol=0)
+
+
+def through_numpy(t, y):
+    y.detach().numpy()[...] *= 0.9
+    return -y
+
+
+def through_data(t, y):
+    y.data[0] = 0.5
+    return -y
+
+
+@pytest.mark.parametrize("func", [through_numpy, through_data])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("needs_gradient", [False, True])
+def test_a_field_that_changes_its_state_unseen_by_torch_is_rejected(func, nested, needs_gradient):
+    y0 = torch.ones(2, requires_grad=needs_gradient)
+    state, field = (y0, func) if not nested else ((y0,), lambda t, y: (func(t, y[0]),))
+    with pytest.raises(ValueError, match="changed the state in place"):
+        solve(field, state, [0.0, 1.0])
+    with torch.no_grad():
+        with pytest.raises(ValueError, match="changed the state in place"):
+            solve(field, state, [0.0, 1.0])
+        # A state that is not a number is no change.
+        solve(lambda t, y: torch.zeros_like(y), torch.tensor([math.nan]), [0.0, 1.0], throw=False)
+    assert y0.eq(1).all()

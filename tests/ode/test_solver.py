@@ -78,3 +78,15 @@ def test_times_of_a_solution_are_its_own():
     solution = solve(lambda t, y: -y, torch.ones(2), t)
     t.mul_(5)
     assert solution.ts.tolist() == [0.0, 1.0]
+
+
+def test_fixed_steps_that_are_to_end_at_jumps_are_told_how():
+    with pytest.raises(ValueError, match=r"ends of all fixed steps as step_t.*perturb=True"):
+        Solver("rk4", num_steps=4, jump_t=[0.5])
+
+    def jumps(t, y):
+        return torch.where(t < 0.5, 1.0, -2.0) * torch.ones_like(y)
+
+    for method in ("rk4", "dopri5"):  # the second would be adaptive without its controller
+        solver = Solver(method, step_t=[0.25, 0.5, 0.75], controller="none", perturb=True)
+        assert float(solve(jumps, torch.zeros(1), T, solver).ys[-1]) == pytest.approx(-0.5)

@@ -114,6 +114,18 @@ def test_dense_output_with_gradients():
     assert float(back(0.5)[0].detach()) == pytest.approx(math.exp(0.5), abs=1e-6)
 
 
+@pytest.mark.parametrize("moved", [0, 1])
+def test_dense_output_says_which_times_have_no_gradient(moved):
+    ends = [torch.tensor(end, requires_grad=i == moved) for i, end in enumerate((0.0, 1.0))]
+    with pytest.warns(UserWarning, match="no gradients of t0 and t1"):
+        solution = odeint_dense(decay, ONE, *ends)
+    with pytest.warns(UserWarning, match="no gradient with respect to the times"):
+        solution(torch.tensor([0.2, 0.5], requires_grad=True))
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        odeint_dense(decay, ONE, *ends)(torch.tensor([0.2, 0.5], requires_grad=True))
+
+
 # --- derivatives with respect to times
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -73,7 +74,8 @@ def odeint_dense(
 
     Returns:
         A function that maps times of any shape to states, whose axes come after those of the
-        times. It is differentiable with respect to all that `odeint` is, and to a 0-d time.
+        times. It is differentiable with respect to all that `odeint` is but the times `t0` and
+        `t1`, and to a 0-d time; a `UserWarning` tells of other times that require a gradient.
 
     Raises:
         ValueError: Arguments that are wrong or do not fit together.
@@ -86,6 +88,12 @@ def odeint_dense(
         >>> y(torch.tensor([0.0, 0.3, 1.0])).shape
         torch.Size([3, 1])
     """
+    if torch.is_grad_enabled() and any(getattr(end, "requires_grad", False) for end in (t0, t1)):
+        warnings.warn(
+            "odeint_dense gives no gradients of t0 and t1; use odeint with the times that are "
+            "needed, or detach them",
+            stacklevel=2,
+        )
     ends = [torch.as_tensor(end, dtype=torch.float64).detach().cpu() for end in (t0, t1)]
     t = torch.stack([end.reshape(()) for end in ends])
     problem = InitialValueProblem(func, y0, t, rtol, atol, method, options, None)
@@ -103,10 +111,9 @@ def odeint_dense(
     assert interpolant is not None
 
     def evaluate(t: Tensor | float) -> Any:
-        y = interpolant(t)
         if isinstance(t, Tensor) and t.requires_grad and t.dim() == 0:
-            return move_in_time(field, t, y)
-        return y
+            return move_in_time(field, t, interpolant(t.detach()))
+        return interpolant(t)
 
     return evaluate
 
