@@ -22,9 +22,11 @@ from node_experiments.runs import load_runs
 
 LATENT_ODE = "irregular_latent_ode"
 VALIDATION = "mse_samples/validation"
+LONG = "_epochs"  # is in the names of folders of longer trainings than the table's
 WIDE = "_wide"  # ends the names of folders of runs with the published dynamics
 PUBLISHED_STEPS = 300 * 160  # epochs of as many batches of 50 trajectories
 SHARE = 0.1  # observed, where models are compared
+SEEDS = 3  # of a training that is compared with the published errors
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,12 @@ def hopper_trainings(reference: Path) -> list[Training]:
     """All trainings, one per folder, by rising steps."""
     found = []
     for folder in reference.glob("hopper_interpolation*"):
-        counted = forecasts(load_runs(folder), "hopper", "interpolation")
+        runs = load_runs(folder)
+        if LONG in folder.name:
+            # Interpolation never reads this setting, whose default changed between two seeds. (In
+            # the other folders it also tells apart the two ways in which gaps were stepped over.)
+            runs = runs.drop(columns="config.model.teacher_forcing", errors="ignore")
+        counted = forecasts(runs, "hopper", "interpolation")
         ((epochs, steps),) = {
             (int(run["config.trainer.epochs"]), int(run["last/step"])) for run in counted.runs
         }
@@ -65,10 +72,15 @@ def hopper_trainings(reference: Path) -> list[Training]:
 
 
 def best_of(trainings: list[Training], share: float) -> Training:
-    """The one whose latent ODEs have the lowest mean error on validation data."""
+    """The one whose latent ODEs have the lowest mean error on validation data.
+
+    Seeds have windows of their own, so trainings of fewer than three count only if there are no
+    others.
+    """
     own = [each for each in trainings if (LATENT_ODE, share) in each.cells]
+    several = [each for each in own if len(each.cells[LATENT_ODE, share]) >= SEEDS]
     return min(
-        own,
+        several or own,
         key=lambda each: fmean(run[VALIDATION] for run in each.cells[LATENT_ODE, share]),
     )
 
@@ -148,9 +160,9 @@ def by_fraction(trainings: list[Training]) -> ReportTable:
         ["", "training steps", *(f"{share:.0%}" for share in OBSERVED_FRACTIONS)],
         rows,
         caption="Test MSE x 100 of the latent ODE with an ODE encoder by the fraction of the "
-        "points observed, one cycle each. Below the table, the training with the lowest error on "
-        "validation data is compared with the published error by a t-test over seeds; no spread "
-        "is published, so the published error counts as exact.",
+        "points observed, one cycle each. Below the table, of the trainings with three seeds, the "
+        "one with the lowest error on validation data is compared with the published error by a "
+        "t-test over seeds; no spread is published, so the published error counts as exact.",
         notes=notes,
         missing="-",
     )

@@ -6,22 +6,20 @@ A configuration never names code to import: only what the chapters declare can b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from ..chapters import check_fit, datasets, models, task_of
 from ..chapters.chapter import call, resolve
-from ..config import ConfigError, RunConfig, known
+from ..config import ConfigError, RunConfig
 from ..ode import Gradient, Solver, solve
 from ..training.loop import Callback
-from ..training.optimizers import OPTIMIZERS, SCHEDULERS, make_optimizer, make_scheduler
 from ..training.task import Task
+from .build_optimizers import build_optimizer, build_scheduler, check_optimizers
 from .build_solves import build_gradient, build_solver, compile_solves, regularize
 from .data_files import resolved_dataset
 
@@ -106,24 +104,6 @@ def build_callbacks(config: RunConfig, folder: Path) -> list[Callback]:
     return [] if name is None else call(name, folder=folder)
 
 
-def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
-    """Build the optimiser of all parameters."""
-    known(config.optimizer.name, OPTIMIZERS, "optimizer")
-    return make_optimizer(model.parameters(), **asdict(config.optimizer))
-
-
-def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
-    """Build the learning-rate schedule over the whole training."""
-    known(config.scheduler.name, SCHEDULERS, "scheduler")
-    total = config.trainer.epochs * steps_per_epoch
-    return make_scheduler(
-        optimizer,
-        total_steps=total,
-        steps_per_epoch=steps_per_epoch,
-        **asdict(config.scheduler),
-    )
-
-
 def check_choices(config: RunConfig) -> None:
     """Reject wrong choices as far as they can be recognised without data or a model.
 
@@ -136,8 +116,7 @@ def check_choices(config: RunConfig) -> None:
     solver, gradient = build_solver(config.solver), build_gradient(config.gradient)
     if config.mode == "train":
         check_together(solver, gradient)
-    known(config.optimizer.name, OPTIMIZERS, "optimizer")
-    known(config.scheduler.name, SCHEDULERS, "scheduler")
+    check_optimizers(config)
 
 
 def check_together(solver: Solver, gradient: Gradient) -> None:
