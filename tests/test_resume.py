@@ -14,9 +14,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from node_experiments.cli.application import choices_of_run
-from node_experiments.config import ConfigError
+from node_experiments.config import ConfigError, SchedulerConfig
 from node_experiments.runner.resume_overrides import check_changeable
-from node_experiments.training.optimizers import SCHEDULERS, make_scheduler
+from node_experiments.training.optimizers import make_scheduler
 from node_experiments.training.timing import Timing
 
 
@@ -164,7 +164,7 @@ def test_the_latest_run_is_looked_for_in_outputs_and_stays_where_it_is(
     assert len(list((tmp_path / "runs").glob("*/*"))) == 1
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("name", SchedulerConfig.SETTINGS)
 def test_epochs_can_be_changed_where_the_schedule_does_not_depend_on_them(name):
     def rates(total_steps):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)

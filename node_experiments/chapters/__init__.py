@@ -14,7 +14,7 @@ from typing import Any
 
 from ..config.checks import ConfigError, nearest
 from ..errors import UserError, first_line
-from .chapter import Chapter, Dataset, Mode, Model, Task
+from .chapter import Chapter, Dataset, Mode, Model, Optimizer, Schedule, Task
 from .external import check_chapter
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "find_chapters",
     "models",
     "modes",
+    "optimizers",
     "report_figures",
+    "schedulers",
     "tables",
     "task_of",
     "tasks",
@@ -90,6 +92,16 @@ def report_figures() -> Mapping[str, str]:
 def modes() -> Mapping[str, Mode]:
     """The modes of all chapters, by name."""
     return merge_entries("modes")
+
+
+def optimizers() -> Mapping[str, Optimizer]:
+    """The optimisers that chapters add, by name."""
+    return merge_entries("optimizers")
+
+
+def schedulers() -> Mapping[str, Schedule]:
+    """The learning-rate schedules that chapters add, by name."""
+    return merge_entries("schedulers")
 
 
 def merge_entries(attribute: str) -> dict[str, Any]:

@@ -14,7 +14,18 @@ from typing import Any
 
 from ..errors import UserError
 
-__all__ = ["Chapter", "Dataset", "Mode", "Model", "Predictor", "Task", "call", "resolve"]
+__all__ = [
+    "Chapter",
+    "Dataset",
+    "Mode",
+    "Model",
+    "Optimizer",
+    "Predictor",
+    "Schedule",
+    "Task",
+    "call",
+    "resolve",
+]
 
 
 @dataclass(frozen=True)
@@ -101,6 +112,33 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Optimizer:
+    """An optimiser that a configuration can name, in addition to those of torch.
+
+    Attributes:
+        build: `(parameters, settings) -> torch.optim.Optimizer`, settings an `OptimizerConfig`.
+        used_settings: The fields of `OptimizerConfig` that it reads.
+    """
+
+    build: str
+    used_settings: tuple[str, ...] = ("lr",)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate schedule that a configuration can name, likewise.
+
+    Attributes:
+        build: `(optimizer, settings, total_steps, steps_per_epoch) -> LRScheduler` of torch, which
+            is stepped once per training step; settings are a `SchedulerConfig`.
+        used_settings: The fields of `SchedulerConfig` that it reads.
+    """
+
+    build: str
+    used_settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Mode:
     """A value of `mode=` besides training and evaluation, which does something with a checkpoint.
 
@@ -124,6 +162,7 @@ class Chapter:
         figures: Figures of reports: name -> `(runs, title) -> figure`, runs as a DataFrame.
         tables: Tables of reports: name -> `(runs) -> reports.table.ReportTable`.
         modes: Likewise; see `config.run.MODES`.
+        optimizers, schedulers: Entries by the name that `optimizer=` and `scheduler=` give them.
         configs: A folder of configuration groups in a package, such as `their_package/configs`,
             which is added to Hydra's search path; None if the chapter has none.
     """
@@ -135,6 +174,8 @@ class Chapter:
     figures: Mapping[str, str] = field(default_factory=dict)
     tables: Mapping[str, str] = field(default_factory=dict)
     modes: Mapping[str, Mode] = field(default_factory=dict)
+    optimizers: Mapping[str, Optimizer] = field(default_factory=dict)
+    schedulers: Mapping[str, Schedule] = field(default_factory=dict)
     configs: str | None = None
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields, is_dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..config.checks import ConfigError
+from ..config.run import OptimizerConfig, SchedulerConfig
 from ..errors import first_line
-from .chapter import Chapter, Dataset, Mode, Model, Task
+from .chapter import Chapter, Dataset, Mode, Model, Optimizer, Schedule, Task
 
 __all__ = ["check_chapter", "configs_of"]
 
 KINDS: dict[str, type] = {
     "datasets": Dataset, "models": Model, "tasks": Task,
     "tables": str, "figures": str, "modes": Mode,
+    "optimizers": Optimizer, "schedulers": Schedule,
 }  # fmt: skip
 
 
@@ -44,6 +46,10 @@ def check_chapter(chapter: Any, others: Iterable[Chapter]) -> None:
                 )
             if isinstance(entry, Dataset | Model):
                 check_settings(name, entry)
+            if isinstance(entry, Optimizer):
+                check_names(name, entry, OptimizerConfig)
+            if isinstance(entry, Schedule):
+                check_names(name, entry, SchedulerConfig)
     configs_of(chapter)
 
 
@@ -62,10 +68,36 @@ def check_settings(name: str, entry: Dataset | Model) -> None:
         raise ConfigError(
             f"the settings of {name!r} have no valid defaults: {first_line(error)}"
         ) from error
-    used = getattr(entry, "used_settings", None) or ()
-    known = {each.name for each in fields(entry.settings)}
+    check_used(name, getattr(entry, "used_settings", None) or (), entry.settings)
+
+
+def check_names(
+    name: str,
+    entry: Optimizer | Schedule,
+    settings: type[OptimizerConfig] | type[SchedulerConfig],
+) -> None:
+    """Check the name of an optimiser or a schedule, and of the settings that it reads.
+
+    Raises:
+        ConfigError: This package has one of that name, or there is no such setting.
+    """
+    if name in settings.SETTINGS:
+        raise ConfigError(f"{settings.GROUP}={name} is one of node_experiments; rename yours")
+    check_used(name, entry.used_settings, settings)
+
+
+def check_used(name: str, used: Collection[str], settings: type[Any]) -> None:
+    """Check that the settings which an entry is said to use are fields of its dataclass.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    known = [each.name for each in fields(settings)]
     if unknown := [each for each in used if each not in known]:
-        raise ConfigError(f"the settings of {name!r} have no {unknown[0]!r}, which is to be used")
+        raise ConfigError(
+            f"the settings of {name!r} have no {unknown[0]!r}, which is to be used; they have "
+            f"{', '.join(known)}"
+        )
 
 
 def configs_of(chapter: Chapter) -> Path | None:

@@ -102,6 +102,14 @@ class OptimizerConfig:
     """Settings of the optimiser."""
 
     GROUP: ClassVar[str] = "optimizer"
+    # Each name with the settings that it reads.
+    SETTINGS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "sgd": ("lr", "weight_decay", "momentum", "nesterov"),
+        "adam": ("lr", "weight_decay", "beta1", "beta2"),
+        "adamw": ("lr", "weight_decay", "beta1", "beta2"),
+        "adamax": ("lr", "weight_decay", "beta1", "beta2"),
+        "rmsprop": ("lr", "weight_decay", "momentum"),
+    }
 
     name: str = "sgd"  # sgd | adam | adamw | adamax | rmsprop
     lr: float = 0.1  # learning rate, before any schedule
@@ -125,6 +133,14 @@ class SchedulerConfig:
     """Settings of the learning-rate schedule."""
 
     GROUP: ClassVar[str] = "scheduler"
+    # Each name with the settings that it reads.
+    SETTINGS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "none": (),
+        "step": ("epochs", "factor"),
+        "cosine": (),
+        "one_cycle": ("warmup",),
+        "exponential": ("factor", "floor"),
+    }
     # Schedules that depend on the total number of epochs.
     OVER_ALL_EPOCHS: ClassVar[tuple[str, ...]] = ("cosine", "one_cycle")
 

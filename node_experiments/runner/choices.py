@@ -22,6 +22,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from ..chapters import optimizers, schedulers
 from ..chapters.chapter import Dataset, Model
 from ..config.run import OptimizerConfig, RunConfig, SchedulerConfig
 from .compose import BY_NAME, chapter_folders, configs_folder
@@ -76,12 +77,22 @@ def register_choices() -> None:
                 store(group=group, name=name, node=node)
     for name in solver_names():
         store(group="solver", name=name, node={"method": name})
+    for group, names in added_names().items():
+        for name in names:
+            if not any((folder / group / f"{name}.yaml").exists() for folder in folders):
+                node = {"defaults": [f"/{group}_defaults@_here_"], "name": name}
+                store(group=group, name=name, node=node)
 
 
 def registered_choices() -> dict[str, list[str]]:
     """The choices that were registered here, by group."""
     by_name = {group: sorted(entries()) for group, entries in BY_NAME.items()}
-    return {**by_name, "solver": sorted(solver_names())}
+    return {**by_name, "solver": sorted(solver_names()), **added_names()}
+
+
+def added_names() -> dict[str, list[str]]:
+    """The names of optimisers and learning-rate schedules that chapters add, by group."""
+    return {"optimizer": sorted(optimizers()), "scheduler": sorted(schedulers())}
 
 
 def default_settings(name: str, entry: Dataset | Model) -> dict[str, Any]:

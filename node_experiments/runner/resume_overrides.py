@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from ..chapters import schedulers
 from ..config import ConfigError, RunConfig
 from ..config.run import SchedulerConfig
 from ..errors import first_line
@@ -90,7 +91,8 @@ def check_changeable(key: str, content: dict[str, Any]) -> None:
             f"{key} cannot be changed with resume=: {FIXED[setting]}; start a new run"
         )
     schedule = content["scheduler"].get("name")
-    if setting == "epochs" and schedule in SchedulerConfig.OVER_ALL_EPOCHS:
+    # The schedule of a chapter is built with the total number of steps.
+    if setting == "epochs" and schedule in (*SchedulerConfig.OVER_ALL_EPOCHS, *schedulers()):
         raise ConfigError(
             f"trainer.epochs cannot be changed with resume=: the schedule {schedule!r} was "
             f"laid over {content['trainer'].get('epochs')} epochs; start a new run"

@@ -17,7 +17,7 @@ from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig,
 from ..runs.directory import read_json
 from ..runs.jobs import name_of
 from ..tracking.loggers import TrackedRun
-from ..training.optimizers import OPTIMIZERS, SCHEDULERS
+from .build import settings_read
 from .build_solves import build_solver, gradient_settings
 
 __all__ = ["format_command", "tracked_run"]
@@ -100,11 +100,22 @@ def hyperparameters(
 def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, Any, Any]]:
     """Yield dotted name, value and default of each setting that the run reads, except names."""
     dataset, model = datasets()[config.dataset.name], models()[config.model.name]
+    read = settings_read()
     groups: list[tuple[str, Any, Any, Collection[str] | None]] = [
         ("dataset", config.dataset, dataset.settings(name=config.dataset.name), None),
         ("model", config.model, model.settings(name=config.model.name), model.used_settings),
-        ("optimizer", config.optimizer, OptimizerConfig(), OPTIMIZERS[config.optimizer.name]),
-        ("scheduler", config.scheduler, SchedulerConfig(), SCHEDULERS[config.scheduler.name]),
+        (
+            "optimizer",
+            config.optimizer,
+            OptimizerConfig(),
+            read["optimizer"][config.optimizer.name],
+        ),
+        (
+            "scheduler",
+            config.scheduler,
+            SchedulerConfig(),
+            read["scheduler"][config.scheduler.name],
+        ),
     ]
     if solves:
         fixed = build_solver(config.solver).fixed_steps

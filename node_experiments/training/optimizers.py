@@ -8,23 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 
-__all__ = ["OPTIMIZERS", "SCHEDULERS", "make_optimizer", "make_scheduler"]
-
-# Each name with the settings that it reads.
-OPTIMIZERS = {
-    "sgd": ("lr", "weight_decay", "momentum", "nesterov"),
-    "adam": ("lr", "weight_decay", "beta1", "beta2"),
-    "adamw": ("lr", "weight_decay", "beta1", "beta2"),
-    "adamax": ("lr", "weight_decay", "beta1", "beta2"),
-    "rmsprop": ("lr", "weight_decay", "momentum"),
-}
-SCHEDULERS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "step": ("epochs", "factor"),
-    "cosine": (),
-    "one_cycle": ("warmup",),
-    "exponential": ("factor", "floor"),
-}
+__all__ = ["make_optimizer", "make_scheduler"]
 
 
 def make_optimizer(
@@ -37,7 +21,7 @@ def make_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.999,
 ) -> Optimizer:
-    """The optimiser of that name, one of `OPTIMIZERS`; fused where torch supports it."""
+    """The optimiser of that name, a key of `OptimizerConfig.SETTINGS`; fused if possible."""
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
@@ -60,7 +44,7 @@ def make_scheduler(
     warmup: float = 0.3,
     floor: float = 0.1,
 ) -> lr_scheduler.LRScheduler:
-    """The schedule of that name, one of `SCHEDULERS`, to be stepped once per training step.
+    """The schedule of that name, a key of `SchedulerConfig.SETTINGS`, stepped once per step.
 
     `one_cycle` (Smith & Topin 2018) also varies the momentum, or Adam's beta1, against the rate:
     0.9 from 0.95 to 0.85 and back, and any other value m by (1 - m) / 2 up and down.
@@ -89,6 +73,6 @@ def make_scheduler(
 
 
 def momentum_of(optimizer: Optimizer) -> float:
-    """The momentum of an optimiser, or Adam's beta1."""
+    """The momentum of an optimiser, or Adam's beta1; 0 if it has neither."""
     defaults = optimizer.defaults
-    return defaults["momentum"] if "momentum" in defaults else defaults["betas"][0]
+    return defaults["momentum"] if "momentum" in defaults else defaults.get("betas", (0.0,))[0]

@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from node_experiments.config import OptimizerConfig
 from node_experiments.nn.ode_module import ODEModule
 from node_experiments.nn.regularizers import Penalty
 from node_experiments.ode import Backprop, Solver, SolveStats
 from node_experiments.ode.solution import StepCounts
 from node_experiments.training.distributed import Group
 from node_experiments.training.loop import Callback, Trainer, TrainingDiverged
-from node_experiments.training.optimizers import OPTIMIZERS, make_optimizer, make_scheduler
+from node_experiments.training.optimizers import make_optimizer, make_scheduler
 from node_experiments.training.solver_statistics import SolverStatistics
 
 
@@ -247,7 +248,7 @@ def test_one_cycle_moves_the_momentum_that_was_asked_for(name, options, highest,
     ],
 )
 def test_every_setting_of_an_optimizer_arrives(name, options):
-    assert tuple(options) == OPTIMIZERS[name]
+    assert tuple(options) == OptimizerConfig.SETTINGS[name]
     found = make_optimizer([nn.Parameter(torch.zeros(1))], name, **options).defaults
     if "betas" in found:
         found["beta1"], found["beta2"] = found["betas"]
