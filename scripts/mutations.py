@@ -598,8 +598,8 @@ SETTINGS = (
     Mutation(
         "a schedule is laid over one epoch",
         "runner/build.py",
-        "total = config.trainer.epochs * steps_per_epoch",
-        "total = steps_per_epoch",
+        "total_steps = config.trainer.epochs * steps_per_epoch",
+        "total_steps = steps_per_epoch",
         ("runner/test_build.py",),
     ),
     Mutation(

@@ -163,7 +163,9 @@ from typing import ClassVar
 
 import torch
 
-from node_experiments.chapters.chapter import Chapter, Dataset, Model, Task
+from node_experiments.chapters.chapter import (
+    Chapter, Dataset, Model, Optimizer, Schedule, Task,
+)
 from node_experiments.data.seeded_batches import SeededBatches
 
 
@@ -193,6 +195,28 @@ def linear(settings, data, solver, gradient):
     return torch.nn.Linear(1, 1, settings.bias)
 
 
+class SignSGD(torch.optim.Optimizer):
+    def __init__(self, parameters, lr, weight_decay):
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for each in group["params"]:
+                each.mul_(1 - group["weight_decay"]).sub_(group["lr"] * each.grad.sign())
+
+
+def sign_sgd(parameters, settings):
+    return SignSGD(parameters, settings.lr, settings.weight_decay)
+
+
+def linear_decay(optimizer, settings, total_steps, steps_per_epoch):
+    def factor(step):
+        return max(1 - step / total_steps, settings.floor)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
 class Fit:
     metric, higher_is_better = "mse", False
 
@@ -209,6 +233,8 @@ CHAPTER = Chapter(
     datasets={"line": Dataset(LineConfig, "lines:line", "line")},
     models={"linear": Model(LinearConfig, "lines:linear", {"line": "fit"})},
     tasks={"fit": Task("lines:fit")},
+    optimizers={"sign_sgd": Optimizer("lines:sign_sgd", ("lr", "weight_decay"))},
+    schedulers={"linear_decay": Schedule("lines:linear_decay", ("floor",))},
     configs="lines/configs",
 )
 
@@ -233,6 +259,12 @@ FILES = {
           - /settings/dataset/line
         slope: 5.0
         """,
+    "lines/configs/optimizer/sign_sgd.yaml": """\
+        defaults:
+          - /optimizer_defaults@_here_
+        name: sign_sgd
+        lr: 0.2
+        """,
     "lines-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: lines\nVersion: 1.0\n",
     "lines-1.0.dist-info/entry_points.txt": "[node_experiments.chapters]\nlines = lines:CHAPTER\n",
 }
@@ -251,13 +283,48 @@ register_choices()
 """
 
 
-def test_a_chapter_from_outside_is_checked_as_ours_and_trained(tmp_path, fork_server):
-    site, work = tmp_path / "site", tmp_path / "work"
+@pytest.fixture
+def site(tmp_path):
+    """A folder with an installed package that has a chapter."""
+    folder = tmp_path / "site"
     for name, text in FILES.items():
-        path = site / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
-    work.mkdir()
+    (tmp_path / "work").mkdir()
+    return folder
+
+
+def test_an_optimizer_and_a_schedule_from_outside_train(site, tmp_path, fork_server):
+    work, before = tmp_path / "work", FIND.format(site=str(site))
+
+    def run(*words):
+        job = fork_server.start(*words, "trainer.threads=1", folder=work, before=before)
+        return job.wait(), job.output.read_text()
+
+    chosen = ("dataset=line", "model=linear", "optimizer=sign_sgd", "scheduler=linear_decay")
+    code, output = run(*chosen, "scheduler.floor=0.25", "trainer.log_every=1", "trainer.epochs=4")
+    assert code == 0, output
+    (path,) = work.rglob("result.json")
+    rows = [json.loads(line) for line in (path.parent / "metrics.jsonl").read_text().splitlines()]
+    rates = [row["lr"] for row in rows if "lr" in row]
+    # The rate of its file in configs/optimizer/, after each of four steps of its schedule.
+    assert rates == pytest.approx([0.15, 0.1, 0.05, 0.05])
+    for words, said in (
+        (("optimizer.momentum=0.5",), "with optimizer=sign_sgd, which reads lr, weight_decay"),
+        (("scheduler.warmup=0.5",), "with scheduler=linear_decay, which reads floor"),
+        ((f"resume={path.parent}", "trainer.epochs=8"), "'linear_decay' was laid over 4 epochs"),
+    ):
+        code, output = run(*(() if "resume" in words[0] else chosen), *words)
+        assert code == 2, output
+        assert said in output
+    # One cycle moves the momentum too, which this optimiser does not have.
+    code, output = run(*chosen[:3], "scheduler=one_cycle")
+    assert code == 0, output
+
+
+def test_a_chapter_from_outside_is_checked_as_ours_and_trained(site, tmp_path, fork_server):
+    work = tmp_path / "work"
     wrong = subprocess.run(
         [sys.executable, "-m", "node_experiments", "dataset=line", "model=mlp"],
         capture_output=True, text=True, cwd=work,

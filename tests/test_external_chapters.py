@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from node_experiments.chapters.chapter import Chapter, Dataset, Model
+from node_experiments.chapters.chapter import Chapter, Dataset, Model, Optimizer, Schedule
 from node_experiments.chapters.external import check_chapter
 from node_experiments.config import ConfigError
 
@@ -57,6 +57,26 @@ OTHER = Chapter("theirs", {"rings": DATASET}, tables={"shared": "theirs:table"})
         ),
         (Chapter("mine", configs="no_such_package/configs"), "but there is no such folder"),
         ("mine", "it is not a Chapter but a str"),
+        (
+            Chapter("mine", optimizers={"adam": Optimizer("mine:adam")}),
+            "optimizer=adam is one of node_experiments; rename yours",
+        ),
+        (
+            Chapter("mine", schedulers={"one_cycle": Schedule("mine:build")}),
+            "scheduler=one_cycle is one of node_experiments; rename yours",
+        ),
+        (
+            Chapter("mine", optimizers={"lion": Optimizer("mine:lion", ("lr", "beta3"))}),
+            "the settings of 'lion' have no 'beta3', which is to be used; they have name, lr,",
+        ),
+        (
+            Chapter("mine", schedulers={"sqrt": Schedule("mine:sqrt", ("lr",))}),
+            "the settings of 'sqrt' have no 'lr', which is to be used; they have name, epochs,",
+        ),
+        (
+            Chapter("mine", optimizers={"lion": "mine:lion"}),
+            "'lion' of its optimizers is a str, not a",
+        ),
     ],
 )
 def test_each_fault_is_named(chapter, said):

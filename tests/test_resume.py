@@ -14,7 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from node_experiments.cli.application import choices_of_run
-from node_experiments.config import ConfigError
+from node_experiments.config import ConfigError, SchedulerConfig
 from node_experiments.runner.resume_overrides import check_changeable
 from node_experiments.training.optimizers import make_scheduler
 from node_experiments.training.timing import Timing

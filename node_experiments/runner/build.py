@@ -6,20 +6,23 @@ A configuration never names code to import: only what the chapters declare can b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from ..chapters import check_fit, datasets, models, task_of
+from ..chapters import check_fit, datasets, models, optimizers, schedulers, task_of
 from ..chapters.chapter import call, resolve
-from ..config import ConfigError, RunConfig
+from ..config import ConfigError, RunConfig, known
+from ..config.run import OptimizerConfig, SchedulerConfig
 from ..ode import Gradient, Solver, solve
 from ..training.loop import Callback
+from ..training.optimizers import make_optimizer, make_scheduler
 from ..training.task import Task
-from .build_optimizers import build_optimizer, build_scheduler, check_optimizers
 from .build_solves import build_gradient, build_solver, compile_solves, regularize
 from .data_files import resolved_dataset
 
@@ -37,6 +40,7 @@ __all__ = [
     "build_solver",
     "build_task",
     "check_choices",
+    "settings_read",
 ]
 
 
@@ -102,6 +106,58 @@ def build_callbacks(config: RunConfig, folder: Path) -> list[Callback]:
     """Build the task's callbacks, which store results of the model in the run folder."""
     name = task_of(config.model.name, config.dataset.name).callbacks
     return [] if name is None else call(name, folder=folder)
+
+
+def settings_read() -> dict[str, dict[str, tuple[str, ...]]]:
+    """The settings that each optimiser and each schedule reads, by group and name."""
+    added_optimizers = {name: each.used_settings for name, each in optimizers().items()}
+    added_schedulers = {name: each.used_settings for name, each in schedulers().items()}
+    return {
+        "optimizer": {**OptimizerConfig.SETTINGS, **added_optimizers},
+        "scheduler": {**SchedulerConfig.SETTINGS, **added_schedulers},
+    }
+
+
+def check_optimizers(config: RunConfig) -> None:
+    """Check the names of optimiser and schedule.
+
+    Raises:
+        ConfigError: One is unknown.
+    """
+    for group, names in settings_read().items():
+        known(getattr(config, group).name, names, group)
+
+
+def build_optimizer(config: RunConfig, model: nn.Module) -> Optimizer:
+    """Build the optimiser of all parameters."""
+    check_optimizers(config)
+    settings, parameters = config.optimizer, model.parameters()
+    if (own := optimizers().get(settings.name)) is None:
+        return make_optimizer(parameters, **asdict(settings))
+    built: Optimizer = call(own.build, parameters=parameters, settings=settings)
+    return built
+
+
+def build_scheduler(config: RunConfig, optimizer: Optimizer, steps_per_epoch: int) -> LRScheduler:
+    """Build the learning-rate schedule over the whole training."""
+    check_optimizers(config)
+    settings = config.scheduler
+    total_steps = config.trainer.epochs * steps_per_epoch
+    if (own := schedulers().get(settings.name)) is None:
+        return make_scheduler(
+            optimizer,
+            total_steps=total_steps,
+            steps_per_epoch=steps_per_epoch,
+            **asdict(settings),
+        )
+    built: LRScheduler = call(
+        own.build,
+        optimizer=optimizer,
+        settings=settings,
+        total_steps=total_steps,
+        steps_per_epoch=steps_per_epoch,
+    )
+    return built
 
 
 def check_choices(config: RunConfig) -> None:

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from ..chapters import schedulers
 from ..config import ConfigError, RunConfig
 from ..config.run import SchedulerConfig
 from ..errors import first_line

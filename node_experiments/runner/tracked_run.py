@@ -17,7 +17,7 @@ from ..config.run import NOT_HASHED_OF_TRAINER, GradientConfig, OptimizerConfig,
 from ..runs.directory import read_json
 from ..runs.jobs import name_of
 from ..tracking.loggers import TrackedRun
-from .build_optimizers import settings_read
+from .build import settings_read
 from .build_solves import build_solver, gradient_settings
 
 __all__ = ["format_command", "tracked_run"]
@@ -104,8 +104,18 @@ def settings_that_apply(config: RunConfig, solves: bool) -> Iterator[tuple[str, 
     groups: list[tuple[str, Any, Any, Collection[str] | None]] = [
         ("dataset", config.dataset, dataset.settings(name=config.dataset.name), None),
         ("model", config.model, model.settings(name=config.model.name), model.used_settings),
-        ("optimizer", config.optimizer, OptimizerConfig(), read["optimizer"][config.optimizer.name]),
-        ("scheduler", config.scheduler, SchedulerConfig(), read["scheduler"][config.scheduler.name]),
+        (
+            "optimizer",
+            config.optimizer,
+            OptimizerConfig(),
+            read["optimizer"][config.optimizer.name],
+        ),
+        (
+            "scheduler",
+            config.scheduler,
+            SchedulerConfig(),
+            read["scheduler"][config.scheduler.name],
+        ),
     ]
     if solves:
         fixed = build_solver(config.solver).fixed_steps

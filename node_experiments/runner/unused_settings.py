@@ -18,7 +18,7 @@ from ..config.run import GradientConfig, OptimizerConfig, RegularizerConfig
 from ..nn.ode_module import solving_modules
 from ..ode import Solver
 from ..runs.jobs import name_of, split_overrides
-from .build_optimizers import settings_read
+from .build import settings_read
 from .build_solves import gradient_settings
 
 __all__ = ["check_effect", "check_overrides_have_effect"]
@@ -99,10 +99,8 @@ def reason(config: RunConfig, group: str, setting: str, solves: bool) -> str:
     if group == "solver":
         return ""
     chosen = getattr(config, group).name
-    if group == "gradient":
-        used = gradient_settings(chosen)
-    else:
-        used = [*settings_read()[group][chosen]]
+    of_gradient = group == "gradient"
+    used = gradient_settings(chosen) if of_gradient else settings_read()[group][chosen]
     if setting in ("name", *used):
         return ""
     return f"with {group}={chosen}, which reads {', '.join(used) or 'none'}; leave it out"

@@ -21,7 +21,7 @@ def make_optimizer(
     beta1: float = 0.9,
     beta2: float = 0.999,
 ) -> Optimizer:
-    """The optimiser of that name, one of `OptimizerConfig.SETTINGS`; fused where torch supports it."""
+    """The optimiser of that name, a key of `OptimizerConfig.SETTINGS`; fused if possible."""
     if name == "sgd":
         return torch.optim.SGD(
             parameters, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
@@ -44,7 +44,7 @@ def make_scheduler(
     warmup: float = 0.3,
     floor: float = 0.1,
 ) -> lr_scheduler.LRScheduler:
-    """The schedule of that name, one of `SchedulerConfig.SETTINGS`, to be stepped once per training step.
+    """The schedule of that name, a key of `SchedulerConfig.SETTINGS`, stepped once per step.
 
     `one_cycle` (Smith & Topin 2018) also varies the momentum, or Adam's beta1, against the rate:
     0.9 from 0.95 to 0.85 and back, and any other value m by (1 - m) / 2 up and down.

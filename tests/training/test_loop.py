@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from node_experiments.config import OptimizerConfig
 from node_experiments.nn.ode_module import ODEModule
 from node_experiments.nn.regularizers import Penalty
 from node_experiments.ode import Backprop, Solver, SolveStats
