@@ -74,7 +74,7 @@ def hopper_trainings(reference: Path) -> list[Training]:
 def best_of(trainings: list[Training], share: float) -> Training:
     """The one whose latent ODEs have the lowest mean error on validation data.
 
-    Seeds have windows of their own, so trainings of fewer than three count only if there are no
+    Each seed draws other windows, so trainings of fewer than three count only if there are no
     others.
     """
     own = [each for each in trainings if (LATENT_ODE, share) in each.cells]
