@@ -160,9 +160,10 @@ def by_fraction(trainings: list[Training]) -> ReportTable:
         ["", "training steps", *(f"{share:.0%}" for share in OBSERVED_FRACTIONS)],
         rows,
         caption="Test MSE x 100 of the latent ODE with an ODE encoder by the fraction of the "
-        "points observed, one cycle each. Below the table, of the trainings with three seeds, the "
-        "one with the lowest error on validation data is compared with the published error by a "
-        "t-test over seeds; no spread is published, so the published error counts as exact.",
+        "points observed, one cycle each. Below the table, of the trainings with three seeds or "
+        "more, the one with the lowest error on validation data is compared with the published "
+        "error by a t-test over seeds; no spread is published, so the published error counts as "
+        "exact.",
         notes=notes,
         missing="-",
     )

@@ -62,6 +62,20 @@ def test_the_training_of_the_hopper_is_chosen_on_validation_data(script, tmp_pat
     assert "is lower on validation data (medians 10.150 and 30.150, p = 0.029)" in text
 
 
+def test_one_seed_is_not_chosen_over_three_and_a_setting_without_effect_keeps_none_apart(
+    script, tmp_path
+):
+    steps = script("hopper_steps")
+    for epochs, validation, count in ((120, 0.2, 3), (180, 0.1, 1)):
+        for seed in range(count):
+            # The default of teacher_forcing changed after seed 0, which had no such setting.
+            later = {} if seed == 0 else {"teacher_forcing": 0.5}
+            folder = tmp_path / f"hopper_interpolation_{epochs}_epochs" / f"latent_ode_seed{seed}"
+            hopper(folder, validation=validation, epochs=epochs, **later)
+    best = steps.best_of(steps.hopper_trainings(tmp_path), 0.1)
+    assert (best.epochs, len(best.runs)) == (120, 3)
+
+
 def test_the_longest_trainings_are_tested_against_the_published_errors(script, tmp_path):
     steps = script("hopper_steps")
     errors = {0.1: (0.0035, 0.0034, 0.0036), 0.2: (0.0021, 0.0022, 0.0020), 0.3: (0.004, 0.0042)}
